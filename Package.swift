@@ -1,0 +1,107 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// MARK: The table. One line a target: its name, what it may import, and where it lies.
+
+/// A row of the table: a target of this package and the arrows that leave it.
+struct Row {
+    var name: String
+    var imports: [Target.Dependency]
+    var folder: String
+    var tests: [Target.Dependency]?
+
+    init(_ name: String, _ imports: [Target.Dependency] = [], in folder: String = "Sources", tests: [Target.Dependency]? = []) {
+        (self.name, self.imports, self.folder, self.tests) = (name, imports, folder, tests)
+    }
+}
+
+let openBLAS = Target.systemLibrary(
+    name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])])
+let hdf5 = Target.systemLibrary(
+    name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])])
+let kernels = Target.target(name: "CKernels", cSettings: [.treatAllWarnings(as: .error)])
+
+let foundations = [
+    Row("LinearAlgebra", ["COpenBLAS", "CKernels"]),
+    Row("Differentiation", ["LinearAlgebra", "CKernels"]),
+]
+
+let core = [
+    Row("OptimizationCore", ["LinearAlgebra"]),
+    Row("Globalization", ["OptimizationCore", "LinearAlgebra"]),
+]
+
+let kits = [
+    Row("NeuralModels", ["OptimizationCore", "Differentiation", "LinearAlgebra"]),
+    Row("PhysicsInformed", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"]),
+    Row("RunStorage", ["OptimizationCore", "LinearAlgebra", "CHDF5"]),
+    Row("OptimizationTesting", ["OptimizationCore", "LinearAlgebra"]),
+]
+
+let optimizers = [
+    Row("StochasticGradient", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
+    Row("QuasiNewton", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
+    Row("LeastSquares", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
+]
+
+let problems = [
+    Row("Poisson", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems", tests: ["OptimizationTesting"]),
+    Row("Burgers", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems", tests: ["OptimizationTesting"]),
+    Row("TestFunctions", ["OptimizationTesting", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems"),
+]
+
+let callbacks = [
+    Row("Sampling", ["PhysicsInformed", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks"),
+    Row("RunControl", ["OptimizationCore"], in: "Plugins/Callbacks"),
+    Row("Progress", ["OptimizationCore"], in: "Plugins/Callbacks"),
+]
+
+let plugins = optimizers + problems + callbacks
+
+let library = foundations + core + kits + plugins
+let everything = library.map { Target.Dependency.byName(name: $0.name) }
+
+let umbrella = [
+    Row("Curvature", everything),
+    Row(
+        "CurvatureCLI",
+        [
+            "Curvature", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
+        ]),
+]
+
+// MARK: What the table means to SwiftPM.
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+func targets(of row: Row) -> [Target] {
+    let path = row.folder == "Sources" ? "Sources/\(row.name)" : "\(row.folder)/\(row.name)"
+    let target = Target.target(name: row.name, dependencies: row.imports, path: path, swiftSettings: strict)
+    guard let extra = row.tests else { return [target] }
+    let own = Target.Dependency.byName(name: row.name)
+    return [
+        target,
+        .testTarget(name: "\(row.name)Tests", dependencies: [own] + row.imports + extra, path: "Tests/\(row.name)Tests", swiftSettings: strict),
+    ]
+}
+
+let package = Package(
+    name: "curvature",
+    products: [
+        .library(name: "Curvature", targets: ["Curvature"]),
+        .library(name: "CurvatureCLI", targets: ["CurvatureCLI"]),
+        .library(name: "OptimizationTesting", targets: ["OptimizationTesting"]),
+        .executable(name: "curvature", targets: ["curvature-tool"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+    ],
+    targets: [openBLAS, hdf5, kernels] + (library + umbrella).flatMap(targets(of:)) + [
+        .executableTarget(name: "curvature-tool", dependencies: ["CurvatureCLI"], swiftSettings: strict)
+    ],
+    swiftLanguageModes: [.v6]
+)
