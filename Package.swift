@@ -45,8 +45,12 @@ let optimizers = [
 ]
 
 let problems = [
-    Row("Poisson", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems", tests: ["OptimizationTesting"]),
-    Row("Burgers", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems", tests: ["OptimizationTesting"]),
+    Row(
+        "Poisson", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting"]),
+    Row(
+        "Burgers", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting"]),
     Row("TestFunctions", ["OptimizationTesting", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems"),
 ]
 
@@ -82,7 +86,8 @@ func targets(of row: Row) -> [Target] {
     let own = Target.Dependency.byName(name: row.name)
     return [
         target,
-        .testTarget(name: "\(row.name)Tests", dependencies: [own] + row.imports + extra, path: "Tests/\(row.name)Tests", swiftSettings: strict),
+        .testTarget(
+            name: "\(row.name)Tests", dependencies: [own] + row.imports + extra, path: "Tests/\(row.name)Tests", swiftSettings: strict),
     ]
 }
 

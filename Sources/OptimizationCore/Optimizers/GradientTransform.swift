@@ -1,0 +1,86 @@
+import LinearAlgebra
+
+/// A rule that turns a gradient into an update: what first-order methods differ in.
+///
+/// Clipping, schedules, momentum and per-block settings are transforms too, so they compose before they become an optimizer.
+public protocol GradientTransform: Sendable {
+    associatedtype Memory: Checkpointable
+
+    /// The memory before the first step, for n parameters.
+    func start(count n: Int) -> Memory
+
+    /// Replaces the gradient g ∈ ℝⁿ at θ by the update Δ; the step is θ⁺ = θ − Δ. `step` counts from 1.
+    func update(_ g: inout Vector, at θ: Vector, step: Int, memory: inout Memory)
+}
+
+/// A gradient transform that is an optimizer: it evaluates loss and gradient once a step.
+///
+/// The state holds the gradient at its parameters, so a report's loss belongs to the parameters after the step. A revision of
+/// the problem re-evaluates that gradient and keeps the transform's memory.
+public protocol FirstOrderMethod: GradientTransform, Optimizer
+where Objective == any DifferentiableProblem, State == FirstOrderState<Memory> {}
+
+public struct FirstOrderState<Memory: Checkpointable>: OptimizerState {
+    public var parameters: Parameters
+    /// ∇L at the parameters.
+    public var gradient: Vector
+    /// Steps committed.
+    public var step: Int
+    public var memory: Memory
+
+    public func encode(into archive: inout Archive) {
+        archive.set("parameters", parameters)
+        archive.set("gradient", gradient)
+        archive.set("step", step)
+        archive.set("memory", memory)
+    }
+
+    public init(parameters: Parameters, gradient: Vector, step: Int = 0, memory: Memory) {
+        (self.parameters, self.gradient, self.step, self.memory) = (parameters, gradient, step, memory)
+    }
+
+    public init(from archive: Archive) throws {
+        self.init(
+            parameters: try archive.value("parameters"), gradient: try archive.vector("gradient"), step: try archive.integer("step"),
+            memory: try archive.value("memory"))
+        guard gradient.count == parameters.count else {
+            throw ArchiveError(entry: "gradient", reason: "\(gradient.count) values for \(parameters.count) parameters")
+        }
+    }
+}
+
+extension FirstOrderMethod {
+    public func start(on problem: any DifferentiableProblem, from parameters: Parameters) throws -> FirstOrderState<Memory> {
+        let value = try problem.lossAndGradient(at: parameters.values)
+        return FirstOrderState(parameters: parameters, gradient: value.gradient, memory: start(count: parameters.count))
+    }
+
+    public func step(_ state: inout FirstOrderState<Memory>, on problem: any DifferentiableProblem) throws -> StepReport {
+        var (update, memory) = (state.gradient, state.memory)
+        self.update(&update, at: state.parameters.values, step: state.step + 1, memory: &memory)
+        let candidate = state.parameters.values.adding(update, scaledBy: -1)
+        let value = try problem.lossAndGradient(at: candidate)
+        guard value.isFinite else {
+            return StepReport(loss: value.loss, verdict: .brokeDown(.nonFinite(at: candidate, on: problem)))
+        }
+        state.parameters.values = candidate
+        state.gradient = value.gradient
+        state.memory = memory
+        state.step += 1
+        return StepReport(loss: value.loss, gradientNorm: value.gradient.norm, stepLength: update.norm)
+    }
+
+    public func adapt(_ state: inout FirstOrderState<Memory>, to problem: any DifferentiableProblem) throws {
+        state.gradient = try problem.lossAndGradient(at: state.parameters.values).gradient
+    }
+}
+
+extension Breakdown {
+    /// The breakdown that a non-finite objective at θ is, with the term and sample at fault.
+    public static func nonFinite(at θ: Vector, on problem: any DifferentiableProblem) -> Breakdown {
+        if let bad = θ.firstIndex(where: { !$0.isFinite }) {
+            return Breakdown(.nonFinite, "the step makes parameter \(bad) \(θ[bad]); a smaller step is needed")
+        }
+        return Breakdown(.nonFinite, "the loss or its gradient is not finite", fault: problem.locateFault(at: θ))
+    }
+}

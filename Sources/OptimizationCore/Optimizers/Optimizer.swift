@@ -1,0 +1,124 @@
+import LinearAlgebra
+
+/// An optimization method: immutable settings (the value itself), a state, and a step.
+///
+/// It holds no loop, does no input or output and knows no stopping rule. Its need is said by its type: `Objective` is an
+/// existential of capabilities, e.g. `any LeastSquaresProblem`, and is inferred from the signatures of `start` and `step`.
+///
+/// The contract, checked by the conformance suite:
+/// - `step` proposes, validates, commits: a non-finite candidate never touches the state;
+/// - the state's parameters have the loss that the report gives;
+/// - the same state and problem give the same bits, whatever the number of threads;
+/// - `throws` is for the world only (a batch that cannot be read); numerical trouble is a verdict.
+public protocol Optimizer<Objective>: Sendable {
+    associatedtype Objective
+    associatedtype State: OptimizerState
+
+    /// The state before the first step at `parameters`.
+    func start(on problem: Objective, from parameters: Parameters) throws -> State
+
+    /// One step.
+    func step(_ state: inout State, on problem: Objective) throws -> StepReport
+
+    /// Brings a state to a problem whose version has risen: values of the old version are evaluated anew, and what was
+    /// accumulated is kept or reset, as the method declares. By default everything but the parameters is reset.
+    func adapt(_ state: inout State, to problem: Objective) throws
+
+    /// The bytes that the method will hold, for the preflight: `nil` where it cannot say.
+    func workingMemory(parameters: Int, residuals: Int?) -> Int?
+}
+
+extension Optimizer {
+    public func adapt(_ state: inout State, to problem: Objective) throws {
+        state = try start(on: problem, from: state.parameters)
+    }
+
+    public func workingMemory(parameters: Int, residuals: Int?) -> Int? { nil }
+}
+
+/// Everything of an optimizer that changes, storable by construction.
+public protocol OptimizerState: Checkpointable {
+    var parameters: Parameters { get }
+}
+
+// MARK: Reports
+
+/// What a step did.
+public struct StepReport: Sendable {
+    /// The loss at the state's parameters after the step.
+    public var loss: LossValue
+    /// ‖∇L‖₂ there, where the method knows it.
+    public var gradientNorm: Double?
+    /// The step length α, where the method has one.
+    public var stepLength: Double?
+    public var verdict: StepVerdict
+    /// What else the method has to say, for the trajectory: damping, radius, rank, …
+    public var details: [Detail]
+    /// Iterations of an inner linear solver.
+    public var linearIterations: Int
+
+    public struct Detail: Sendable, Hashable {
+        public var name: String
+        public var value: Double
+
+        public init(_ name: String, _ value: Double) { (self.name, self.value) = (name, value) }
+    }
+
+    public init(
+        loss: LossValue, gradientNorm: Double? = nil, stepLength: Double? = nil, verdict: StepVerdict = .accepted,
+        details: [Detail] = [], linearIterations: Int = 0
+    ) {
+        (self.loss, self.gradientNorm, self.stepLength, self.verdict) = (loss, gradientNorm, stepLength, verdict)
+        (self.details, self.linearIterations) = (details, linearIterations)
+    }
+}
+
+/// How a step ended. Accepted, rejected and invalid steps are three events.
+public enum StepVerdict: Sendable, Hashable {
+    /// The candidate was committed.
+    case accepted
+    /// The candidate was finite but not good enough; the parameters are unchanged.
+    case rejected
+    /// The candidate was not finite; the parameters are unchanged.
+    case invalid
+    /// The gradient vanishes to rounding, or no decrease is possible in floating point: there is nothing left to do.
+    case stationary
+    /// The method cannot go on; the parameters are unchanged.
+    case brokeDown(Breakdown)
+
+    public var name: String {
+        switch self {
+        case .accepted: "accepted"
+        case .rejected: "rejected"
+        case .invalid: "invalid"
+        case .stationary: "stationary"
+        case .brokeDown: "broke down"
+        }
+    }
+}
+
+/// Why a method could not go on.
+public struct Breakdown: Error, Sendable, Hashable, CustomStringConvertible {
+    public enum Reason: Sendable, Hashable {
+        /// The loss or the gradient is not finite where the method stands.
+        case nonFinite
+        /// The line search found no acceptable step.
+        case lineSearch
+        /// A linear system could not be solved.
+        case linearSolver
+        /// The damping or the trust region has left its bounds.
+        case regularization
+        case other
+    }
+
+    public var reason: Reason
+    public var detail: String
+    /// The loss term and sample at fault, where they could be found.
+    public var fault: Fault?
+
+    public init(_ reason: Reason, _ detail: String, fault: Fault? = nil) {
+        (self.reason, self.detail, self.fault) = (reason, detail, fault)
+    }
+
+    public var description: String { fault.map { "\(detail) (\($0))" } ?? detail }
+}

@@ -1,0 +1,92 @@
+import LinearAlgebra
+
+/// What stopping rules and callbacks see of a run after a step. Costly values are measured when first asked for.
+public final class Observation {
+    public let stage: StageInfo
+    /// Steps taken in this stage.
+    public let iteration: Int
+    /// Steps taken in the run.
+    public let totalIteration: Int
+    public let secondsInStage: Double
+    public let seconds: Double
+    public let workInStage: WorkCounts
+    public let work: WorkCounts
+    public let parameters: Parameters
+    /// The problem, uncounted, as it is now.
+    public let problem: any Problem
+    /// The last step's report; `nil` before a stage's first step.
+    public let report: StepReport?
+    public let best: BestPoint?
+    public let seed: UInt64
+
+    private var monitorCache: Double??
+    private var errorCache: Double??
+
+    init(
+        stage: StageInfo, iteration: Int, totalIteration: Int, secondsInStage: Double, seconds: Double, workInStage: WorkCounts,
+        work: WorkCounts, parameters: Parameters, problem: any Problem, report: StepReport?, best: BestPoint?, seed: UInt64
+    ) {
+        (self.stage, self.iteration, self.totalIteration) = (stage, iteration, totalIteration)
+        (self.secondsInStage, self.seconds, self.workInStage, self.work) = (secondsInStage, seconds, workInStage, work)
+        (self.parameters, self.problem, self.report, self.best, self.seed) = (parameters, problem, report, best, seed)
+    }
+
+    public var version: Int { problem.version }
+    public var loss: Double? { report?.loss.total }
+    public var gradientNorm: Double? { report?.gradientNorm }
+
+    /// The loss on held-out samples, where the problem has them. Not counted as work.
+    public func monitorLoss() throws -> Double? {
+        if let monitorCache { return monitorCache }
+        let value = try (problem as? any MonitoredProblem)?.monitorLoss(at: parameters.values)
+        monitorCache = .some(value)
+        return value
+    }
+
+    /// The error against the reference, where the problem has one. Not counted as work.
+    public func referenceError() throws -> Double? {
+        if let errorCache { return errorCache }
+        let value = try (problem as? any ReferencedProblem)?.referenceError(at: parameters.values)
+        errorCache = .some(value)
+        return value
+    }
+}
+
+/// Which stage of how many.
+public struct StageInfo: Sendable, Hashable {
+    public let index: Int
+    public let count: Int
+    public let name: String
+    public let optimizer: String
+    /// The stage's stopping rule, in words.
+    public let until: String
+    /// The iteration budget, where the rule has one: what a progress bar counts towards.
+    public let iterationLimit: Int?
+}
+
+/// The best point of a run so far.
+public struct BestPoint: Sendable, Hashable {
+    public var parameters: Parameters
+    /// The value it is best by: the monitor loss where the problem has one, else the loss.
+    public var value: Double
+    public var stage: Int
+    public var totalIteration: Int
+    /// The problem version that the value belongs to.
+    public var version: Int
+}
+
+extension BestPoint: Checkpointable {
+    public func encode(into archive: inout Archive) {
+        archive.set("parameters", parameters)
+        archive.set("value", value)
+        archive.set("stage", stage)
+        archive.set("totalIteration", totalIteration)
+        archive.set("version", version)
+    }
+
+    public init(from archive: Archive) throws {
+        self.init(
+            parameters: try archive.value("parameters"), value: try archive.double("value"), stage: try archive.integer("stage"),
+            totalIteration: try archive.integer("totalIteration"), version: try archive.integer("version"))
+    }
+}

@@ -1,0 +1,63 @@
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// What a run will take, told before its first step.
+public struct Preflight: Sendable, Hashable {
+    public struct Line: Sendable, Hashable {
+        public var stage: String
+        public var optimizer: String
+        /// Bytes that the optimizer will hold; `nil` where it cannot say.
+        public var bytes: Int?
+        public var until: String
+    }
+
+    public var problem: String
+    /// P.
+    public var parameterCount: Int
+    /// N, for a least-squares problem.
+    public var residualCount: Int?
+    public var stages: [Line]
+    /// Bytes of memory that the machine has.
+    public var memory: Int
+}
+
+extension Preflight: CustomStringConvertible {
+    public var description: String {
+        var text = "\(problem): P = \(parameterCount) parameters"
+        if let residualCount { text += ", N = \(residualCount) residuals" }
+        for line in stages {
+            let bytes = line.bytes.map { ", holds \(megabytes($0))" } ?? ""
+            text += "\n  \(line.stage): \(line.optimizer)\(bytes), until \(line.until)"
+        }
+        return text
+    }
+}
+
+/// A stage would need more memory than there is.
+public struct MemoryError: Error, CustomStringConvertible {
+    public var stage: String
+    public var optimizer: String
+    public var bytes: Int
+    public var available: Int
+
+    public var description: String {
+        """
+        stage “\(stage)”: \(optimizer) would hold \(megabytes(bytes)), and this machine has \(megabytes(available)). \
+        Take a smaller network or fewer points, or a method that stores less (lbfgs, adam).
+        """
+    }
+}
+
+func megabytes(_ bytes: Int) -> String {
+    bytes < 1 << 20 ? "\(max(1, bytes >> 10)) KiB" : bytes < 1 << 30 ? "\(bytes >> 20) MiB" : "\(short(Double(bytes) / 0x1p30)) GiB"
+}
+
+/// The machine's physical memory in bytes.
+func physicalMemory() -> Int {
+    let pages = sysconf(Int32(_SC_PHYS_PAGES))
+    let size = sysconf(Int32(_SC_PAGESIZE))
+    return pages > 0 && size > 0 ? pages * size : .max
+}

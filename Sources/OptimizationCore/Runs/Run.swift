@@ -1,0 +1,337 @@
+import LinearAlgebra
+
+/// A pipeline at work: the one loop of the framework.
+///
+/// Everything that decides how it goes on is in the archive of its ``snapshot()``; wall-clock readings are not.
+public final class Run<P: Problem> {
+    public let pipeline: Pipeline<P>
+    public let seed: UInt64
+    public let description: RunDescription
+    public private(set) var outcome: Outcome?
+    public private(set) var summaries: [StageSummary] = []
+
+    private var problem: Counted<P>
+    private var execution: any Execution
+    private let callbacks: [any RunningCallback]
+    private var cursor = Cursor()
+    private var report: StepReport?
+    private var best: BestPoint?
+    private var ruleMemory = RuleMemory()
+    private var workBeforeStage = WorkCounts()
+    private var clock = Stopwatch()
+    private var pendingStop: Outcome?
+    /// How many stages, restarts included, ended before the present one began.
+    private var endedStages = 0
+
+    /// Where the run stands.
+    private struct Cursor: Equatable {
+        var stage = 0
+        var iteration = 0
+        var total = 0
+        var restarts = 0
+        var lossOfLastStep: LossValue?
+    }
+
+    init(_ pipeline: Pipeline<P>, seed: UInt64, from start: Parameters?, callbacks: [any Callback]) throws {
+        (self.pipeline, self.seed) = (pipeline, seed)
+        self.callbacks = try Run.boxes(callbacks)
+        description = try Run.describe(pipeline, seed: seed, callbacks: self.callbacks)
+        problem = Counted(pipeline.problem)
+        var random = RandomStream(seed: seed, name: "initialization")
+        let parameters = start ?? pipeline.problem.initialParameters(from: &random)
+        guard parameters.layout == pipeline.problem.layout else {
+            throw StartError(reason: "\(parameters.count) parameters do not have the layout of \(pipeline.problem.name)")
+        }
+        if let bad = parameters.values.firstIndex(where: { !$0.isFinite }) {
+            throw StartError(reason: "the initial parameter \(bad) is \(parameters.values[bad]); it must be finite")
+        }
+        execution = try pipeline.stages[0].begin(problem, parameters)
+        let observation = observe()
+        for callback in self.callbacks { try callback.start(in: observation) }
+        try announce(.runStarted(description))
+        try announce(.stageStarted)
+    }
+
+    init(_ pipeline: Pipeline<P>, restoring archive: Archive, callbacks: [any Callback]) throws {
+        (self.pipeline, self.seed) = (pipeline, try archive.unsigned("seed"))
+        self.callbacks = try Run.boxes(callbacks)
+        description = try Run.describe(pipeline, seed: seed, callbacks: self.callbacks)
+        try Run.checkIdentity(description.identity, against: archive)
+
+        let place = try archive.group("cursor")
+        cursor.stage = try place.integer("stage")
+        cursor.iteration = try place.integer("iteration")
+        cursor.total = try place.integer("total")
+        cursor.restarts = try place.integer("restarts")
+        guard pipeline.stages.indices.contains(cursor.stage) else {
+            throw ArchiveError(entry: "cursor/stage", reason: "\(cursor.stage) of \(pipeline.stages.count) stages")
+        }
+        var base = pipeline.problem
+        if let revisions = try archive.groupIfPresent("revisions"), let revisable = base as? any RevisableProblem {
+            guard let restored = try revisable.restoringRevisions(from: revisions) as? P else {
+                preconditionFailure("a revised \(P.self) is of another type")
+            }
+            base = restored
+        }
+        let stored: WorkCounts = try archive.value("work")
+        workBeforeStage = try archive.value("workBeforeStage")
+        problem = Counted(base, counter: WorkCounter(stored))
+        execution = try pipeline.stages[cursor.stage].restore(problem, try archive.group("optimizer"))
+        ruleMemory = try archive.value("rule")
+        best = try archive.groupIfPresent("best")?.decoded()
+        report = try archive.groupIfPresent("report").map { try StepReport(from: $0) }
+        summaries = try (archive.groupIfPresent("stages")?.entries ?? []).map { entry in
+            try StageSummary(from: try archive.group("stages").group(entry.name))
+        }
+        endedStages = summaries.count
+        clock = Stopwatch(total: try archive.double("seconds"), stage: try archive.double("secondsInStage"))
+        let observation = observe()
+        let states = try archive.group("callbacks")
+        for callback in self.callbacks {
+            if states[callback.name] != nil { try callback.restore(from: states) } else { try callback.start(in: observation) }
+        }
+        try announce(.runResumed(description))
+    }
+
+    /// Steps until the run ends.
+    public func finish() throws -> RunResult {
+        while outcome == nil { try advance() }
+        return result
+    }
+
+    /// Ends the stage if its rule has fired, else takes one step.
+    public func advance() throws {
+        guard outcome == nil else { return }
+        if let ending = try stageEnding() { return try endStage(ending) }
+        let report = try execution.step()
+        if report.linearIterations > 0 { problem.counter.add(.linearIteration, calls: report.linearIterations) }
+        cursor.iteration += 1
+        cursor.total += 1
+        self.report = report
+        try updateBest()
+        let requests = try announce(.stepTaken(report))
+        try fulfil(requests)
+        if let stop = pendingStop { try end(with: stop) }
+    }
+
+    /// How the run stands, or ended.
+    public var result: RunResult {
+        RunResult(
+            outcome: outcome ?? .interrupted("the run has not ended"), stages: summaries, parameters: execution.parameters, best: best,
+            iterations: cursor.total, seconds: clock.total, work: problem.counter.counts)
+    }
+
+    public var parameters: Parameters { execution.parameters }
+    /// The problem as revised so far.
+    public var currentProblem: P { problem.base }
+    /// The last step's report.
+    public var lastReport: StepReport? { report }
+}
+
+// MARK: Stages
+
+extension Run {
+    private var stage: Stage<P> { pipeline.stages[cursor.stage] }
+
+    private func stageEnding() throws -> Outcome? {
+        switch report?.verdict {
+        case .brokeDown(let breakdown): return .brokeDown(breakdown)
+        case .stationary:
+            return .converged(Finding("‖∇L‖ at rounding", report?.gradientNorm ?? 0, "≥", 0, meaning: .converged))
+        default: return try stage.until.finding(in: observe(), memory: &ruleMemory)?.outcome
+        }
+    }
+
+    private func endStage(_ ending: Outcome) throws {
+        let observation = observe()
+        let summary = StageSummary(
+            name: stage.name, optimizer: observation.stage.optimizer, outcome: ending, iterations: cursor.iteration,
+            seconds: clock.stage, work: problem.counter.counts - workBeforeStage, loss: report?.loss.total,
+            referenceError: try observation.referenceError())
+        summaries.append(summary)
+        try announce(.stageEnded(summary))
+        var start = execution.parameters
+        if case .brokeDown(let breakdown) = ending {
+            start = best?.parameters ?? start
+            if case .restart(let limit) = stage.onBreakdown, cursor.restarts < limit {
+                cursor.restarts += 1
+                try announce(
+                    .recovered(Recovery(breakdown: breakdown, policy: stage.onBreakdown, action: "begins anew from the best point")))
+                return try beginStage(cursor.stage, from: start)
+            }
+            if stage.onBreakdown == .stop { return try end(with: ending) }
+            if cursor.stage + 1 < pipeline.stages.count {
+                try announce(
+                    .recovered(Recovery(breakdown: breakdown, policy: stage.onBreakdown, action: "hands over from the best point")))
+            }
+        }
+        guard cursor.stage + 1 < pipeline.stages.count else { return try end(with: ending) }
+        cursor.restarts = 0
+        try beginStage(cursor.stage + 1, from: start)
+    }
+
+    private func beginStage(_ index: Int, from parameters: Parameters) throws {
+        cursor.stage = index
+        cursor.iteration = 0
+        (ruleMemory, report) = (RuleMemory(), nil)
+        workBeforeStage = problem.counter.counts
+        endedStages = summaries.count
+        clock.beginStage()
+        execution = try stage.begin(problem, parameters)
+        try announce(.stageStarted)
+    }
+
+    private func end(with ending: Outcome) throws {
+        if summaries.count == endedStages {
+            // The run was stopped within a stage: its account is given, but not stored as ended.
+            let observation = observe()
+            summaries.append(
+                StageSummary(
+                    name: stage.name, optimizer: observation.stage.optimizer, outcome: ending, iterations: cursor.iteration,
+                    seconds: clock.stage, work: problem.counter.counts - workBeforeStage, loss: report?.loss.total,
+                    referenceError: try observation.referenceError()))
+        }
+        let requests = try announce(.runEnding(ending))
+        if requests.contains(where: \.isCheckpoint) { try handOutCheckpoint() }
+        outcome = ending
+        try announce(.runEnded(result))
+    }
+}
+
+// MARK: Events and requests
+
+extension Run {
+    @discardableResult
+    private func announce(_ event: RunEvent) throws -> [RunRequest] {
+        let observation = observe()
+        return try callbacks.flatMap { try $0.handle(event, in: observation) }
+    }
+
+    private func fulfil(_ requests: [RunRequest]) throws {
+        for case .revise(let revision) in requests { try revise(by: revision) }
+        if requests.contains(where: \.isCheckpoint) { try handOutCheckpoint() }
+        for case .stop(let ending) in requests where pendingStop == nil { pendingStop = ending }
+    }
+
+    private func revise(by revision: any Revision) throws {
+        guard let revisable = problem.base as? any RevisableProblem else {
+            throw StartError(reason: "“\(revision.summary)” asks to revise \(problem.name), which is no RevisableProblem")
+        }
+        guard let revised = try revisable.revised(by: revision) as? P else {
+            preconditionFailure("a revised \(P.self) is of another type")
+        }
+        precondition(revised.version > problem.version, "a revision must raise the problem's version")
+        problem = Counted(revised, counter: problem.counter)
+        try execution.adapt(to: problem)
+        try reevaluateBest()
+        try announce(.revised(summary: revision.summary))
+    }
+
+    private func handOutCheckpoint() throws {
+        try announce(.willCheckpoint)
+        try announce(.checkpoint(snapshot()))
+    }
+
+    private func observe() -> Observation {
+        let stage = self.stage
+        return Observation(
+            stage: StageInfo(
+                index: cursor.stage, count: pipeline.stages.count, name: stage.name,
+                optimizer: stage.optimizer["name"]?.text ?? stage.optimizer.description, until: stage.until.description,
+                iterationLimit: stage.until.iterationLimit),
+            iteration: cursor.iteration, totalIteration: cursor.total, secondsInStage: clock.stage, seconds: clock.total,
+            workInStage: problem.counter.counts - workBeforeStage, work: problem.counter.counts, parameters: execution.parameters,
+            problem: problem.base, report: report, best: best, seed: seed)
+    }
+}
+
+// MARK: The best point
+
+extension Run {
+    /// What points are compared by: the monitor loss every few iterations where the problem has one, else the loss.
+    private func updateBest() throws {
+        guard let report, report.verdict == .accepted || best == nil, report.loss.isFinite else { return }
+        var value = report.loss.total
+        if let monitored = problem.base as? any MonitoredProblem {
+            guard best == nil || cursor.total % pipeline.monitorCadence == 0 else { return }
+            value = try monitored.monitorLoss(at: execution.parameters.values) ?? value
+        }
+        guard value.isFinite, best.map({ value < $0.value || $0.version != problem.version }) ?? true else { return }
+        best = BestPoint(
+            parameters: execution.parameters, value: value, stage: cursor.stage, totalIteration: cursor.total, version: problem.version)
+    }
+
+    /// On a new version the best point keeps its place only with its value there.
+    private func reevaluateBest() throws {
+        guard var point = best else { return }
+        if let monitored = problem.base as? any MonitoredProblem, let value = try monitored.monitorLoss(at: point.parameters.values) {
+            point.value = value
+        } else if let differentiable = problem.base as? any DifferentiableProblem {
+            point.value = try differentiable.loss(at: point.parameters.values).total
+        }
+        point.version = problem.version
+        best = point.value.isFinite ? point : nil
+    }
+}
+
+// MARK: Snapshots
+
+extension Run {
+    /// Everything needed to go on, after the last step.
+    public func snapshot() -> Archive {
+        var archive = Archive()
+        archive.set("formatVersion", runFormatVersion)
+        archive.set("seed", seed)
+        let identity = description.identity.flattened()
+        var lines = Archive()
+        lines.set("paths", identity.map(\.path))
+        lines.set("values", identity.map(\.text))
+        archive.set("identity", lines)
+        var place = Archive()
+        place.set("stage", cursor.stage)
+        place.set("iteration", cursor.iteration)
+        place.set("total", cursor.total)
+        place.set("restarts", cursor.restarts)
+        archive.set("cursor", place)
+        archive.set("optimizer", execution.archive())
+        if let revisable = problem.base as? any RevisableProblem {
+            var revisions = Archive()
+            revisable.encodeRevisions(into: &revisions)
+            archive.set("revisions", revisions)
+        }
+        archive.set("work", problem.counter.counts)
+        archive.set("workBeforeStage", workBeforeStage)
+        archive.set("rule", ruleMemory)
+        if let best { archive.set("best", best) }
+        if let report {
+            var last = Archive()
+            report.encode(into: &last)
+            archive.set("report", last)
+        }
+        var ended = Archive()
+        for (index, summary) in summaries.prefix(endedStages).enumerated() {
+            var line = Archive()
+            summary.encode(into: &line)
+            ended.set(String(index), line)
+        }
+        archive.set("stages", ended)
+        var states = Archive()
+        for callback in callbacks { callback.encode(into: &states) }
+        archive.set("callbacks", states)
+        archive.set("seconds", clock.total, unit: "s")
+        archive.set("secondsInStage", clock.stage, unit: "s")
+        return archive
+    }
+}
+
+extension RunRequest {
+    fileprivate var isCheckpoint: Bool {
+        if case .checkpoint = self { true } else { false }
+    }
+}
+
+/// A run cannot begin.
+public struct StartError: Error, CustomStringConvertible {
+    public var reason: String
+    public var description: String { reason }
+}
