@@ -35,6 +35,8 @@ public enum RunEvent: Sendable {
     case stageStarted
     /// A step was taken and, if accepted, committed.
     case stepTaken(StepReport)
+    /// Values that callbacks measured after the step, for trajectories and displays.
+    case recorded([StepReport.Detail])
     /// The problem was revised; its version has risen.
     case revised(summary: String)
     /// A broken-down stage is being recovered.
@@ -57,6 +59,8 @@ public enum RunRequest: Sendable {
     case checkpoint
     /// Revise the problem.
     case revise(any Revision)
+    /// Announce a measured value to the other callbacks, as ``RunEvent/recorded(_:)``: an error, an eigenvalue, a norm.
+    case record(StepReport.Detail)
 }
 
 /// What a run is, for files and reports.

@@ -208,6 +208,8 @@ extension Run {
     }
 
     private func fulfil(_ requests: [RunRequest]) throws {
+        let records = requests.compactMap { if case .record(let detail) = $0 { detail } else { nil } }
+        if !records.isEmpty { try announce(.recorded(records)) }
         for case .revise(let revision) in requests { try revise(by: revision) }
         if requests.contains(where: \.isCheckpoint) { try handOutCheckpoint() }
         for case .stop(let ending) in requests where pendingStop == nil { pendingStop = ending }
