@@ -56,8 +56,9 @@ let problems = [
 
 let callbacks = [
     Row("Sampling", ["PhysicsInformed", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks"),
-    Row("RunControl", ["OptimizationCore"], in: "Plugins/Callbacks"),
-    Row("Progress", ["OptimizationCore"], in: "Plugins/Callbacks"),
+    Row("RunControl", ["OptimizationCore"], in: "Plugins/Callbacks", tests: ["LinearAlgebra"]),
+    Row("Progress", ["OptimizationCore"], in: "Plugins/Callbacks", tests: ["LinearAlgebra"]),
+    Row("Diagnostics", ["OptimizationCore"], in: "Plugins/Callbacks", tests: ["LinearAlgebra"]),
 ]
 
 let plugins = optimizers + problems + callbacks
