@@ -1,0 +1,40 @@
+import ArgumentParser
+import Curvature
+
+/// The command line, with the built-in plugins and any others.
+///
+///     @main struct Main { static func main() async { await CurvatureCLI.main(installing: [MyPlugin.self]) } }
+public enum CurvatureCLI {
+    /// Parses the process's arguments, runs the command, and exits.
+    public static func main(installing plugins: [any Plugin.Type] = []) async {
+        do {
+            var registry = try Registry.withBuiltIns()
+            for plugin in plugins { try registry.install(plugin) }
+            let command = try Root.parseAsRoot()
+            if var command = command as? any RegistryCommand {
+                try command.run(with: registry)
+            } else {
+                var command = command
+                try command.run()
+            }
+        } catch {
+            Root.exit(withError: error)
+        }
+    }
+}
+
+/// A command that chooses from the registry.
+protocol RegistryCommand: ParsableCommand {
+    mutating func run(with registry: Registry) throws
+}
+
+struct Root: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "curvature",
+        abstract: "Trains scientific machine-learning models with the optimizer that their structure calls for.",
+        version: "0.1.0",
+        subcommands: [
+            RunCommand.self, ResumeCommand.self, ListCommand.self, InspectCommand.self, EvaluateCommand.self, PlotCommand.self,
+            BenchCommand.self,
+        ])
+}
