@@ -48,8 +48,9 @@ public final class Run<P: Problem> {
         execution = try pipeline.stages[0].begin(problem, parameters)
         let observation = observe()
         for callback in self.callbacks { try callback.start(in: observation) }
-        try announce(.runStarted(description))
+        let requests = try announce(.runStarted(description))
         try announce(.stageStarted)
+        if requests.contains(where: \.isCheckpoint) { try handOutCheckpoint() }
     }
 
     init(_ pipeline: Pipeline<P>, restoring archive: Archive, callbacks: [any Callback]) throws {
