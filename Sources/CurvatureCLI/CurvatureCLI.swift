@@ -33,8 +33,5 @@ struct Root: ParsableCommand {
         commandName: "curvature",
         abstract: "Trains scientific machine-learning models with the optimizer that their structure calls for.",
         version: "0.1.0",
-        subcommands: [
-            RunCommand.self, ResumeCommand.self, ListCommand.self, InspectCommand.self, EvaluateCommand.self, PlotCommand.self,
-            BenchCommand.self,
-        ])
+        subcommands: [ListCommand.self])
 }

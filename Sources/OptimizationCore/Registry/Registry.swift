@@ -46,7 +46,7 @@ public struct Registry: Sendable {
 }
 
 /// A target's contribution to a registry.
-public protocol Plugin {
+public protocol Plugin: SendableMetatype {
     /// The plugin's name in listings.
     static var identifier: String { get }
     static func register(in registry: inout Registry) throws

@@ -1,0 +1,24 @@
+@_exported import Diagnostics
+@_exported import Differentiation
+@_exported import Globalization
+@_exported import LinearAlgebra
+@_exported import NeuralModels
+@_exported import OptimizationCore
+@_exported import PhysicsInformed
+@_exported import Progress
+@_exported import RunControl
+@_exported import RunStorage
+
+/// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
+public let builtInPlugins: [any Plugin.Type] = [
+    RunControlPlugin.self, DiagnosticsPlugin.self,
+]
+
+extension Registry {
+    /// A registry with the built-in plugins installed.
+    public static func withBuiltIns() throws -> Registry {
+        var registry = Registry()
+        for plugin in builtInPlugins { try registry.install(plugin) }
+        return registry
+    }
+}
