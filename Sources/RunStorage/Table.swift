@@ -47,9 +47,6 @@ struct Table: Sendable {
 
     // MARK: Opening
 
-    /// Makes the group in a new file.
-    func make(in file: HDF5File) throws { try file.makeGroup(group) }
-
     /// Reads the columns and the number of rows that all of them have.
     ///
     /// With `repairing`, rows that a killed process left in some columns only are cut; so are rows whose first column, an integer that
@@ -97,7 +94,6 @@ struct Table: Sendable {
         }
         precondition(
             !column.name.isEmpty && !column.name.contains("/") && column.name != ".", "a column cannot be named “\(column.name)”")
-        try flush(to: file)
         switch column.kind {
         case .real: try file.makeExtensible(Double.self, rowShape: [], chunkRows: 1024, rows: storedRows, at: path)
         case .integer: try file.makeExtensible(Int64.self, rowShape: [], chunkRows: 1024, rows: storedRows, at: path)
@@ -109,12 +105,31 @@ struct Table: Sendable {
         if let unit = column.unit { try file.setAttribute("unit", unit, at: path) }
         try file.setAttribute("meaning", column.meaning, at: path)
         columns.append(column)
+        for index in waiting.indices { waiting[index].append(nil) }
     }
 
     /// Adds a row; columns that it does not name are missing in it.
     mutating func append(_ row: [(column: String, cell: Cell)], file: HDF5File) throws {
-        var cells = [Cell?](repeating: nil, count: columns.count)
-        for (name, cell) in row {
+        waiting.append(try filled(Array(repeating: nil, count: columns.count), with: row, file))
+    }
+
+    /// Sets cells of the last row; returns whether there is one.
+    mutating func amend(_ cells: [(column: String, cell: Cell)], file: HDF5File) throws -> Bool {
+        if let last = waiting.last {
+            waiting[waiting.count - 1] = try filled(last, with: cells, file)
+            return true
+        }
+        guard storedRows > 0 else { return false }
+        let row = try filled(Array(repeating: nil, count: columns.count), with: cells, file)
+        for (index, column) in columns.enumerated() {
+            if let cell = row[index] { try write([cell], of: column, from: storedRows - 1, to: file) }
+        }
+        return true
+    }
+
+    private func filled(_ row: [Cell?], with cells: [(column: String, cell: Cell)], _ file: HDF5File) throws -> [Cell?] {
+        var row = row
+        for (name, cell) in cells {
             guard let index = columns.firstIndex(where: { $0.name == name }) else {
                 throw StorageError(
                     .mismatch, "there is no column “\(name)”", file: file.path, object: group,
@@ -125,27 +140,31 @@ struct Table: Sendable {
                     .mismatch, "the cell \(cell) does not fit the column's kind, \(columns[index].kind)", file: file.path,
                     object: "\(group)/\(name)", advice: "Give a value of that kind, or declare a column of another name.")
             }
-            cells[index] = cell
+            row[index] = cell
         }
-        waiting.append(cells)
+        return row
     }
 
     /// Moves the waiting rows into the file's datasets; the file itself is flushed by its owner.
     mutating func flush(to file: HDF5File) throws {
         guard !waiting.isEmpty else { return }
         for (index, column) in columns.enumerated() {
-            let (cells, path) = (waiting.map { $0[index] }, "\(group)/\(column.name)")
-            switch column.kind {
-            case .real: try file.write(rows: cells.map { $0?.double ?? .nan }, from: storedRows, at: path)
-            case .integer: try file.write(rows: cells.map { $0?.integer ?? .min }, from: storedRows, at: path)
-            case .text: try file.write(texts: cells.map { $0?.text ?? "" }, from: storedRows, at: path)
-            case .vector(let count):
-                let missing = [Double](repeating: .nan, count: count)
-                try file.write(rows: cells.flatMap { $0?.vector ?? missing }, from: storedRows, at: path)
-            }
+            try write(waiting.map { $0[index] }, of: column, from: storedRows, to: file)
         }
         storedRows += waiting.count
         waiting.removeAll(keepingCapacity: true)
+    }
+
+    private func write(_ cells: [Cell?], of column: Column, from row: Int, to file: HDF5File) throws {
+        let path = "\(group)/\(column.name)"
+        switch column.kind {
+        case .real: try file.write(rows: cells.map { $0?.double ?? .nan }, from: row, at: path)
+        case .integer: try file.write(rows: cells.map { $0?.integer ?? .min }, from: row, at: path)
+        case .text: try file.write(texts: cells.map { $0?.text ?? "" }, from: row, at: path)
+        case .vector(let count):
+            let missing = [Double](repeating: .nan, count: count)
+            try file.write(rows: cells.flatMap { $0?.vector ?? missing }, from: row, at: path)
+        }
     }
 
     /// Cuts the rows from `rows` on; where there are fewer, adds missing ones, so that the next row is row `rows`.
