@@ -1,0 +1,178 @@
+import CHDF5
+
+/// An open HDF5 file, whose objects are addressed by their paths (`/trajectory/loss`).
+///
+/// `@unchecked Sendable` is sound: `id` is only read and written inside `HDF5.locked`, which one thread at a time is in, and the other
+/// properties are constants.
+public final class HDF5File: @unchecked Sendable {
+    /// The file's path; for a file in memory, the name that errors call it by.
+    public let path: String
+    public let isWritable: Bool
+    /// HDF5's identifier, negative once the file is closed.
+    private var id: hid_t
+    /// The bytes of the image that a file in memory was opened from.
+    private let imageBytes: Int?
+
+    private init(_ path: String, isWritable: Bool, id: hid_t, imageBytes: Int? = nil) {
+        (self.path, self.isWritable, self.id, self.imageBytes) = (path, isWritable, id, imageBytes)
+    }
+
+    /// The bytes that the file takes.
+    var bytes: Int { imageBytes ?? FileStatus(of: path)?.bytes ?? 0 }
+
+    deinit { HDF5.locked { if id >= 0 { _ = H5Fclose(id) } } }
+
+    // MARK: Opening and closing
+
+    /// Creates an empty file; refuses where one is.
+    public static func create(_ path: String) throws -> HDF5File {
+        try HDF5.locked {
+            let access = try fileAccess(path)
+            let creation = try rootOrder(path)
+            let id = H5Fcreate(path, ch5_exclusive(), creation.id, access.id)
+            guard id >= 0 else {
+                throw failure(
+                    "the file could not be created", path, advice: "Choose a folder that exists and can be written, and a new name.")
+            }
+            return HDF5File(path, isWritable: true, id: id)
+        }
+    }
+
+    /// Opens an existing file. Readers take no lock on it, so a run that is still writing can be looked at.
+    public static func open(_ path: String, writing: Bool = false) throws -> HDF5File {
+        try HDF5.locked {
+            guard let status = FileStatus(of: path) else {
+                throw StorageError(.missing, "there is no such file", file: path, advice: "Check the path.")
+            }
+            guard status.isFile else {
+                throw StorageError(.mismatch, "this is not a file", file: path, advice: "Give the path of an HDF5 file.")
+            }
+            let access = try fileAccess(path, locks: writing)
+            let id = H5Fopen(path, writing ? ch5_read_write() : ch5_read_only(), access.id)
+            guard id >= 0 else { throw openingFailure(path, writing: writing) }
+            return HDF5File(path, isWritable: writing, id: id)
+        }
+    }
+
+    /// Creates an empty file in memory, growing by `increment` bytes at a time; `image()` gives its bytes.
+    public static func inMemory(name: String, increment: Int = 1 << 20) throws -> HDF5File {
+        try HDF5.locked {
+            let access = try fileAccess(name)
+            let creation = try rootOrder(name)
+            guard ch5_set_memory_driver(access.id, max(increment, 1 << 12)) >= 0 else {
+                throw failure("no file could be set up in memory", name)
+            }
+            let id = H5Fcreate(name, ch5_truncate(), creation.id, access.id)
+            guard id >= 0 else { throw failure("no file could be created in memory", name) }
+            return HDF5File(name, isWritable: true, id: id)
+        }
+    }
+
+    /// Opens the bytes of a file that lie in memory, for reading.
+    public static func image(_ bytes: [UInt8], name: String) throws -> HDF5File {
+        try HDF5.locked {
+            let access = try fileAccess(name)
+            var bytes = bytes  // HDF5 copies the image, but asks for a mutable pointer to it.
+            let status = bytes.withUnsafeMutableBytes { H5Pset_file_image(access.id, $0.baseAddress, $0.count) }
+            guard ch5_set_memory_driver(access.id, 1 << 12) >= 0, status >= 0 else { throw failure("the image could not be set up", name) }
+            let id = H5Fopen(name, ch5_read_only(), access.id)
+            guard id >= 0 else { throw openingFailure(name, writing: false) }
+            return HDF5File(name, isWritable: false, id: id, imageBytes: bytes.count)
+        }
+    }
+
+    /// The bytes that the file would have on disk.
+    public func image() throws -> [UInt8] {
+        try locked { id in
+            guard H5Fflush(id, H5F_SCOPE_LOCAL) >= 0 else { throw error("the file could not be flushed") }
+            let size = H5Fget_file_image(id, nil, 0)
+            guard size >= 0 else { throw error("the size of the image is unknown") }
+            var written = -1
+            let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+                written = H5Fget_file_image(id, buffer.baseAddress, size)
+                count = max(0, written)
+            }
+            guard written == size else { throw error("the image could not be copied") }
+            return bytes
+        }
+    }
+
+    /// Hands everything written so far to the operating system; a killed process loses none of it.
+    public func flush() throws {
+        try locked { id in
+            guard H5Fflush(id, H5F_SCOPE_LOCAL) >= 0 else { throw error("the file could not be flushed") }
+        }
+    }
+
+    /// Closes the file and everything open in it; closing again does nothing.
+    public func close() throws {
+        try HDF5.locked {
+            guard id >= 0 else { return }
+            let status = H5Fclose(id)
+            id = -1
+            guard status >= 0 else { throw error("the file could not be closed cleanly") }
+        }
+    }
+
+    // MARK: Support for the other files of this layer
+
+    /// Runs `body` on the identifier of the open file, alone inside HDF5.
+    func locked<R>(_ body: (hid_t) throws -> R) throws -> R {
+        try HDF5.locked {
+            precondition(id >= 0, "\(path) was closed before this use")
+            return try body(id)
+        }
+    }
+
+    /// An error that carries HDF5's messages; a full disk is recognised by the system's error number in them.
+    func error(_ what: String, at object: String? = nil, _ kind: StorageError.Kind = .refused, advice: String = "") -> StorageError {
+        HDF5File.failure(what, path, at: object, kind, advice: advice)
+    }
+
+    private static func failure(
+        _ what: String, _ path: String, at object: String? = nil, _ kind: StorageError.Kind = .refused, advice: String = ""
+    ) -> StorageError {
+        let causes = HDF5.takeErrors()
+        // ENOSPC, EFBIG, and EDQUOT on Linux and on Darwin, as HDF5's drivers print them.
+        let isFull = causes.contains { cause in [28, 27, 122, 69].contains { cause.contains("errno = \($0),") } }
+        return isFull
+            ? StorageError(
+                .full, "\(what), because no space is left", file: path, object: object,
+                advice: "Free space on that disk or choose another folder; what was written before is kept.", causes: causes)
+            : StorageError(kind, what, file: path, object: object, advice: advice, causes: causes)
+    }
+
+    private static func openingFailure(_ path: String, writing: Bool) -> StorageError {
+        let causes = HDF5.takeErrors()
+        if causes.contains(where: { $0.contains("unable to lock file") }) {
+            return StorageError(
+                .refused, "another program has the file open", file: path,
+                advice: "Close that program (a run that is still going, an open h5py.File), then try again.", causes: causes)
+        }
+        if writing, causes.contains(where: { $0.contains("errno = 13,") || $0.contains("errno = 30,") }) {
+            return StorageError(.refused, "the file may not be written", file: path, advice: "Check its permissions.", causes: causes)
+        }
+        return StorageError(
+            .damaged, "this is not an HDF5 file, or it is truncated or garbled", file: path,
+            advice: "Use a backup, or a file that this program wrote.", causes: causes)
+    }
+
+    /// Properties of access: closing a file closes what is open in it; the system's lock is taken or not.
+    private static func fileAccess(_ path: String, locks: Bool = true) throws -> Handle {
+        guard let access = Handle(H5Pcreate(ch5_class_file_access())) else { throw failure("HDF5 gave no property list", path) }
+        guard H5Pset_fclose_degree(access.id, H5F_CLOSE_STRONG) >= 0, ch5_set_file_locking(access.id, locks) >= 0 else {
+            throw failure("HDF5 refused the properties of access", path)
+        }
+        return access
+    }
+
+    /// Properties of creation: the root group remembers the order in which its members were made.
+    private static func rootOrder(_ path: String) throws -> Handle {
+        guard let creation = Handle(H5Pcreate(ch5_class_file_create())),
+            H5Pset_link_creation_order(creation.id, HDF5File.creationOrder) >= 0
+        else { throw failure("HDF5 refused the properties of creation", path) }
+        return creation
+    }
+
+    static let creationOrder = UInt32(H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED)
+}
