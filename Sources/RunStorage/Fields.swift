@@ -10,7 +10,7 @@ public struct FieldAxis: Sendable, Hashable {
 }
 
 /// Values of a function on the points of a grid or on a list of points.
-public struct Field: Sendable, Hashable {
+public struct GridField: Sendable, Hashable {
     public enum Places: Sendable, Hashable {
         /// Every combination of the axes' coordinates, the last axis running fastest.
         case grid([FieldAxis])
@@ -40,7 +40,7 @@ public struct Field: Sendable, Hashable {
 
 extension RunFile {
     /// Writes a field as `/fields/<name>`, in place of one of that name.
-    public func write(_ field: Field, named name: String) throws {
+    public func write(_ field: GridField, named name: String) throws {
         precondition(!name.isEmpty && !name.contains("/"), "a field cannot be named “\(name)”")
         let path = "/fields/\(name)"
         if file.exists(path) { try file.remove(path) }
@@ -67,12 +67,12 @@ extension RunFile {
     public func fields() throws -> [String] { file.exists("/fields") ? try file.members(of: "/fields") : [] }
 
     /// Reads the field `/fields/<name>`.
-    public func field(_ name: String) throws -> Field {
+    public func field(_ name: String) throws -> GridField {
         let path = "/fields/\(name)"
         let (values, shape) = try file.read(Double.self, at: "\(path)/values")
         let unit = try file.text("unit", at: "\(path)/values")
         let meaning = try file.text("meaning", at: path) ?? ""
-        let places: Field.Places
+        let places: GridField.Places
         if let names = try file.texts("axes", at: path) {
             let axes = try names.map { axis in
                 let place = "\(path)/axes/\(axis)"
@@ -86,7 +86,7 @@ extension RunFile {
             guard !names.isEmpty, extents == [values.count, names.count] else { throw misshapen(path) }
             places = .points(names: names, coordinates: coordinates)
         }
-        return Field(values, on: places, unit: unit, meaning: meaning)
+        return GridField(values, on: places, unit: unit, meaning: meaning)
     }
 
     private func misshapen(_ path: String) -> StorageError {

@@ -46,6 +46,8 @@ public struct WriteCheckpoints: Callback {
             let state = description.preflight.stages.compactMap(\.bytes).max() ?? 0
             let bytes = state + 32 * description.layout.count + (1 << 18)
             try folder.requireFree((keep + 1) * bytes, for: "keeping \(keep) checkpoints")
+            // The start is kept too: a run killed before its first checkpoint is due can then be resumed like any other.
+            return [.checkpoint]
         case .runResumed: try folder.checkpoints.setAside(after: observation.totalIteration)
         case .stepTaken:
             switch every {

@@ -104,9 +104,9 @@ import Testing
     @Test func fieldsOnGridsAndPoints() throws {
         let scratch = try Scratch()
         let run = try RunFile.create(scratch("run.h5"))
-        let grid = Field(
+        let grid = GridField(
             (0..<6).map(Double.init), on: .grid([FieldAxis("t", [0, 1], unit: "s"), FieldAxis("x", [-1, 0, 1])]), unit: "m", meaning: "u")
-        let points = Field([1, 2], on: .points(names: ["t", "x"], coordinates: [0, 0.5, 1, -0.5]), meaning: "u − u*")
+        let points = GridField([1, 2], on: .points(names: ["t", "x"], coordinates: [0, 0.5, 1, -0.5]), meaning: "u − u*")
         try run.write(points, named: "solution")
         try run.write(grid, named: "solution")
         try run.write(points, named: "error")
