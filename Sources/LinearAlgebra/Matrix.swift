@@ -41,7 +41,7 @@ public struct Matrix: Sendable, Hashable {
         }
     }
 
-    public var isFinite: Bool { elements.allSatisfy(\.isFinite) }
+    public var isFinite: Bool { allFinite(elements) }
 
     public var transposed: Matrix {
         var result = Matrix.zeros(columns, rows)

@@ -66,7 +66,7 @@ extension Vector {
     }
 
     /// Whether no entry is NaN or infinite.
-    public var isFinite: Bool { elements.allSatisfy(\.isFinite) }
+    public var isFinite: Bool { allFinite(elements) }
 
     /// self ← self + α·other.
     public mutating func add(_ other: Vector, scaledBy α: Double = 1) {
