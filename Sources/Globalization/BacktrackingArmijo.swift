@@ -1,3 +1,5 @@
+import OptimizationCore
+
 /// Backtracking to sufficient decrease, φ(α) ≤ φ(0) + c₁·α·φ′(0), with interpolation.
 ///
 /// Each refused step is replaced by the minimiser of the parabola, then of the cubic, through the last samples, kept within
@@ -15,6 +17,23 @@ public struct BacktrackingArmijo: LineSearch, Hashable {
     public var maximumTrials = 40
 
     public init() {}
+
+    public static let identifier = "armijo"
+    public static let summary = "Backtracking to sufficient decrease with quadratic and cubic interpolation."
+    public static var fields: [Field<Self>] {
+        [
+            .number("sufficientDecrease", \.sufficientDecrease, in: .openUnit, meaning: "c₁ in φ(α) ≤ φ(0) + c₁·α·φ′(0)"),
+            .number("smallestShrink", \.smallestShrink, in: .openUnit, meaning: "the least factor of one backtrack"),
+            .number("largestShrink", \.largestShrink, in: .openUnit, meaning: "the greatest factor of one backtrack"),
+            .integer("maximumTrials", \.maximumTrials, atLeast: 1, meaning: "trials allowed"),
+        ]
+    }
+
+    public func validate() throws {
+        if smallestShrink > largestShrink {
+            throw ConfigurationError(path: "smallestShrink", reason: "\(smallestShrink) must not exceed largestShrink, \(largestShrink)")
+        }
+    }
 
     public func search<Point>(along ray: Ray<Point>, from initial: Double) throws -> LineSearchResult<Point> {
         if let obstacle = obstacle(of: ray, initial: initial) { return LineSearchResult(.failed(obstacle, best: nil), trials: 0) }

@@ -1,3 +1,5 @@
+import OptimizationCore
+
 /// The damping λ of a Levenberg–Marquardt step, with the factor by which the next refusal raises it.
 public struct Damping: Hashable, Sendable {
     /// λ > 0.
@@ -9,13 +11,27 @@ public struct Damping: Hashable, Sendable {
 }
 
 /// A rule that moves the damping by the gain ratio ρ = (actual decrease) / (decrease that the damped model predicts).
-public protocol DampingRule: Sendable {
+public protocol DampingRule: Configurable {
     /// The first damping; `scale` is the largest diagonal entry of the matrix that is damped (1 where that is scaled away).
     func start(scale: Double) -> Damping
     /// The damping after a step whose gain ratio was ρ; a non-finite trial counts as a refusal (pass −∞).
     func updated(_ damping: Damping, gainRatio ρ: Double) -> Damping
-    /// The least gain ratio at which a step is taken.
+    /// A step is taken when its gain ratio exceeds this.
     var acceptance: Double { get }
+    /// The greatest damping.
+    var maximum: Double { get }
+}
+
+extension Field {
+    /// A damping rule chosen by its name among the built-in ones.
+    public static func dampingRule(_ name: String, _ path: Path<any DampingRule>, meaning: String) -> Field {
+        .variant(
+            name, among: [NielsenDamping.self, ClassicalDamping.self], meaning: meaning, describe: { $0[keyPath: path].settings }
+        ) { root, chosen in
+            guard let rule = chosen as? any DampingRule else { preconditionFailure("\(type(of: chosen)) is no damping rule") }
+            root[keyPath: path] = rule
+        }
+    }
 }
 
 /// Nielsen's rule: ρ > 0 ⇒ λ ← λ·max(⅓, 1 − (2ρ − 1)³), ν ← 2; else λ ← λ·ν, ν ← 2ν.
@@ -33,6 +49,21 @@ public struct NielsenDamping: DampingRule, Hashable {
     public var maximum = 1e20
 
     public init() {}
+
+    public static let identifier = "nielsen"
+    public static let summary = "Damping that follows the gain ratio smoothly; refusals double the growth."
+    public static var fields: [Field<Self>] {
+        [
+            .number("initial", \.initial, in: .positive, meaning: "the first damping, relative to the matrix's diagonal"),
+            .number("acceptance", \.acceptance, in: .fraction, meaning: "a step is taken when its gain ratio exceeds this"),
+            .number("minimum", \.minimum, in: .positive, meaning: "the least damping"),
+            .number("maximum", \.maximum, in: .positive, meaning: "the greatest damping; a method that reaches it breaks down"),
+        ]
+    }
+
+    public func validate() throws {
+        if minimum > maximum { throw ConfigurationError(path: "minimum", reason: "\(minimum) must not exceed maximum, \(maximum)") }
+    }
 
     public func start(scale: Double) -> Damping { Damping(value: clamp(initial * scale), growth: 2) }
 
@@ -64,6 +95,23 @@ public struct ClassicalDamping: DampingRule, Hashable {
     public var maximum = 1e20
 
     public init() {}
+
+    public static let identifier = "classical"
+    public static let summary = "Damping divided after a step taken, multiplied after one refused."
+    public static var fields: [Field<Self>] {
+        [
+            .number("initial", \.initial, in: .positive, meaning: "the first damping, relative to the matrix's diagonal"),
+            .number("decrease", \.decrease, in: .atLeast(1), meaning: "the divisor after a step taken"),
+            .number("increase", \.increase, in: .atLeast(1), meaning: "the factor after a step refused"),
+            .number("acceptance", \.acceptance, in: .fraction, meaning: "a step is taken when its gain ratio exceeds this"),
+            .number("minimum", \.minimum, in: .positive, meaning: "the least damping"),
+            .number("maximum", \.maximum, in: .positive, meaning: "the greatest damping; a method that reaches it breaks down"),
+        ]
+    }
+
+    public func validate() throws {
+        if minimum > maximum { throw ConfigurationError(path: "minimum", reason: "\(minimum) must not exceed maximum, \(maximum)") }
+    }
 
     public func start(scale: Double) -> Damping { Damping(value: clamp(initial * scale), growth: increase) }
 

@@ -1,3 +1,5 @@
+import OptimizationCore
+
 /// The best of the steps α₀·ratioᵏ, k = 0 … count − 1: with ratio ½ and 31 steps, the grid line search of energy natural gradients.
 ///
 /// All steps are tried and the lowest finite value below φ(0) is taken: no model of φ is trusted, which is what a truncated
@@ -10,6 +12,15 @@ public struct GridLineSearch: LineSearch, Hashable {
     public var count = 31
 
     public init() {}
+
+    public static let identifier = "grid"
+    public static let summary = "The best of a geometric grid of steps: 1, ½, ¼, …"
+    public static var fields: [Field<Self>] {
+        [
+            .number("ratio", \.ratio, in: .openUnit, meaning: "the ratio of neighbouring steps"),
+            .integer("count", \.count, atLeast: 1, meaning: "the number of steps, all of them tried"),
+        ]
+    }
 
     public func search<Point>(along ray: Ray<Point>, from initial: Double) throws -> LineSearchResult<Point> {
         precondition(ratio > 0 && ratio < 1 && count > 0, "a grid of \(count) steps with ratio \(ratio)")

@@ -1,3 +1,5 @@
+import OptimizationCore
+
 /// A ray φ(α) = f(θ + α·p), α ≥ 0: all that a line search sees of a problem.
 ///
 /// `Point` is whatever the caller wants back with the accepted step (parameters, gradient, residual): it is computed once, at
@@ -102,9 +104,22 @@ public enum LineSearchFailure: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// A rule that picks a step length along a ray.
-public protocol LineSearch: Sendable {
+public protocol LineSearch: Configurable {
     /// Searches from a first trial at `initial` > 0. Throws only what the ray's own evaluation throws.
     func search<Point>(along ray: Ray<Point>, from initial: Double) throws -> LineSearchResult<Point>
+}
+
+extension Field {
+    /// A line search chosen by its name among the built-in ones.
+    public static func lineSearch(_ name: String, _ path: Path<any LineSearch>, meaning: String) -> Field {
+        .variant(
+            name, among: [StrongWolfe.self, BacktrackingArmijo.self, GridLineSearch.self], meaning: meaning,
+            describe: { $0[keyPath: path].settings }
+        ) { root, chosen in
+            guard let search = chosen as? any LineSearch else { preconditionFailure("\(type(of: chosen)) is no line search") }
+            root[keyPath: path] = search
+        }
+    }
 }
 
 extension LineSearch {

@@ -1,3 +1,5 @@
+import OptimizationCore
+
 /// A step that satisfies the strong Wolfe conditions:
 /// φ(α) ≤ φ(0) + c₁·α·φ′(0) and |φ′(α)| ≤ c₂·|φ′(0)|.
 ///
@@ -22,6 +24,26 @@ public struct StrongWolfe: LineSearch, Hashable {
     public var roundingAllowance = 1e-10
 
     public init() {}
+
+    public static let identifier = "strong-wolfe"
+    public static let summary = "Bracketing and zooming with cubic interpolation to the strong Wolfe conditions."
+    public static var fields: [Field<Self>] {
+        [
+            .number("sufficientDecrease", \.sufficientDecrease, in: .openUnit, meaning: "c₁ in φ(α) ≤ φ(0) + c₁·α·φ′(0)"),
+            .number("curvature", \.curvature, in: .openUnit, meaning: "c₂ in |φ′(α)| ≤ c₂·|φ′(0)|"),
+            .integer("maximumTrials", \.maximumTrials, atLeast: 1, meaning: "trials allowed"),
+            .number("maximumExpansion", \.maximumExpansion, in: .atLeast(1), meaning: "the longest step in first trials"),
+            .number(
+                "roundingAllowance", \.roundingAllowance, in: .fraction,
+                meaning: "relative differences of the loss below this count as rounding; 0 for the textbook search"),
+        ]
+    }
+
+    public func validate() throws {
+        if sufficientDecrease >= curvature {
+            throw ConfigurationError(path: "curvature", reason: "\(curvature) must exceed sufficientDecrease, \(sufficientDecrease)")
+        }
+    }
 
     public func search<Point>(along ray: Ray<Point>, from initial: Double) throws -> LineSearchResult<Point> {
         if let obstacle = obstacle(of: ray, initial: initial) { return LineSearchResult(.failed(obstacle, best: nil), trials: 0) }

@@ -1,0 +1,109 @@
+import LinearAlgebra
+import OptimizationCore
+
+/// The damped normal equations (JᵀJ + λ·D)d = −Jᵀr of one linearisation, solvable for one λ after another.
+///
+/// What does not depend on λ (JᵀJ, JJᵀ or R) is formed once. D is diagonal and positive.
+protocol DampedSystem {
+    /// diag(JᵀJ), the squared column norms of J.
+    var squaredColumnNorms: Vector { get }
+    /// The step for a damping λ > 0 and the diagonal of D; a λ too small for the arithmetic comes back as a failure.
+    func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure>
+}
+
+/// Which matrix is factorised.
+public enum NormalEquations: String, CaseIterable, Sendable, Hashable {
+    /// The kernel where N < P, else the Gramian.
+    case automatic
+    /// JᵀJ + λD by Cholesky: P×P. Squares the condition number.
+    case gramian
+    /// [J; √λ·D^½] by QR: the most accurate and the slowest.
+    case jacobian
+    /// J·D⁻¹·Jᵀ + λI by Cholesky: N×N (Woodbury). Squares the condition number.
+    case kernel
+
+    func resolved(parameters: Int, residuals: Int) -> NormalEquations {
+        self == .automatic ? (residuals < parameters ? .kernel : .gramian) : self
+    }
+}
+
+/// (JᵀJ + λD)d = −Jᵀr by Cholesky. P³/3 flops a λ.
+struct GramianSystem: DampedSystem {
+    private let gramian: Matrix
+    private let gradient: Vector
+
+    init(_ model: any Linearization) {
+        gramian = model.gramian()
+        gradient = model.transposedProduct(model.residual)
+    }
+
+    var squaredColumnNorms: Vector { gramian.diagonal }
+
+    func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure> {
+        var damped = gramian
+        damped.addDiagonal(λ * D)
+        return Cholesky.factorize(damped).map { -$0.solve(gradient) }
+    }
+}
+
+/// min ‖[R; √λ·D^½]d + [Qᵀr; 0]‖ with J = QR factorised once. 10P³/3 flops a λ for N ≥ P.
+struct JacobianSystem: DampedSystem {
+    /// R, or J itself where it is not taller than wide.
+    private let reduced: Matrix
+    private let rotated: Vector
+    let squaredColumnNorms: Vector
+
+    init(_ model: any Linearization) throws {
+        let jacobian = model.jacobian()
+        squaredColumnNorms = columnNorms(jacobian)
+        if jacobian.rows > jacobian.columns {
+            let qr = try QR.factorize(jacobian).get()
+            reduced = qr.r
+            rotated = Vector(qr.transposedQ(times: model.residual).prefix(jacobian.columns))
+        } else {
+            (reduced, rotated) = (jacobian, model.residual)
+        }
+    }
+
+    func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure> {
+        let (m, n) = (reduced.rows, reduced.columns)
+        var stacked = Matrix.zeros(m + n, n)
+        for j in 0..<n {
+            for i in 0..<m { stacked.elements[i + j * (m + n)] = reduced.elements[i + j * m] }
+            stacked.elements[m + j + j * (m + n)] = (λ * D[j]).squareRoot()
+        }
+        return QR.factorize(stacked).flatMap { $0.solveLeastSquares(Vector((-rotated).elements + Array(repeating: 0, count: n))) }
+    }
+}
+
+/// d = −D⁻¹Jᵀ(J·D⁻¹·Jᵀ + λI)⁻¹r by Cholesky. N³/3 flops a λ; N²P once for each D that is not the identity.
+struct KernelSystem: DampedSystem {
+    private let model: any Linearization
+    private let jacobian: Matrix
+    let squaredColumnNorms: Vector
+
+    init(_ model: any Linearization) {
+        self.model = model
+        jacobian = model.jacobian()
+        squaredColumnNorms = columnNorms(jacobian)
+    }
+
+    func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure> {
+        var scaled = jacobian
+        for j in 0..<scaled.columns where D[j] != 1 {
+            let factor = 1 / D[j].squareRoot()
+            for i in 0..<scaled.rows { scaled.elements[i + j * scaled.rows] *= factor }
+        }
+        var kernel = scaled.outerGram
+        kernel.addDiagonal(Vector(repeating: λ, count: kernel.rows))
+        return Cholesky.factorize(kernel).map { cholesky in
+            var d = -jacobian.transposedTimes(cholesky.solve(model.residual))
+            for j in 0..<d.count { d[j] /= D[j] }
+            return d
+        }
+    }
+}
+
+private func columnNorms(_ a: Matrix) -> Vector {
+    Vector((0..<a.columns).map { j in a.column(j).reduce(0) { $0 + $1 * $1 } })
+}

@@ -1,0 +1,98 @@
+import Globalization
+import LinearAlgebra
+import OptimizationCore
+
+/// Gauss–Newton by the truncated singular value decomposition of the Jacobian itself.
+///
+/// With r = r(θ) ∈ ℝᴺ and J = ∂r/∂θ = UΣVᵀ ∈ ℝᴺˣᴾ,
+///
+///     d = −Σ_{σᵢ > rcond·σ₁} vᵢ (uᵢᵀr)/σᵢ        θ⁺ = θ + α·d
+///
+/// with α from a line search, by default the best of 1, ½, …, 2⁻³⁰. J is never squared: where methods on JᵀJ or JJᵀ floor near 1e-9,
+/// this one goes on to rounding, and the accuracy follows `relativeCutoff` almost linearly.
+/// Cost: one dense J (N·P doubles, and a copy), about 4·N·P·min(N, P) flops, 31 losses and a gradient a step. Far from a solution
+/// full steps are refused; then it breaks down and a globally convergent method should go first. Where the model promises
+/// less than the loss's rounding error it is stationary.
+/// Variants: energy natural gradients solve with JᵀJ; ANaGRAM is this step with another cut-off (arXiv:2412.10782); the cut-off here is
+/// relative to the largest singular value.
+/// Sources: Björck, *Numerical Methods for Least Squares Problems*, ch. 2 and 9; Müller & Zeinhofer, arXiv:2302.13163 (line search).
+public struct GaussNewton: Optimizer, Configurable {
+    /// rcond: singular values at or below this multiple of the largest are cut off.
+    public var relativeCutoff = 1e-10
+    public var lineSearch: any LineSearch = GridLineSearch()
+
+    public init() {}
+
+    public init(relativeCutoff: Double, lineSearch: any LineSearch = GridLineSearch()) {
+        (self.relativeCutoff, self.lineSearch) = (relativeCutoff, lineSearch)
+    }
+
+    public static let identifier = "gauss-newton"
+    public static let summary = "Truncated singular value decomposition of the Jacobian: the accurate finish near a solution."
+    public static var fields: [Field<Self>] {
+        [
+            .number(
+                "relativeCutoff", \.relativeCutoff, in: .fraction, meaning: "singular values at or below this times the largest are cut off"
+            ),
+            .lineSearch("lineSearch", \.lineSearch, meaning: "how the step length is found"),
+        ]
+    }
+
+    public func start(on problem: any LeastSquaresProblem, from parameters: Parameters) throws -> GaussNewtonState {
+        GaussNewtonState(standpoint: Standpoint(at: parameters, try problem.lossAndGradient(at: parameters.values)))
+    }
+
+    public func step(_ state: inout GaussNewtonState, on problem: any LeastSquaresProblem) throws -> StepReport {
+        let here = state.standpoint
+        func ended(_ verdict: StepVerdict, _ details: [StepReport.Detail] = []) -> StepReport {
+            StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict, details: details)
+        }
+        guard here.isFinite else { return ended(.brokeDown(.nonFinite(at: here.parameters.values, on: problem))) }
+        if here.gradient.norm == 0 { return ended(.stationary) }
+
+        let model = try problem.linearization(at: here.parameters.values)
+        let solved: TruncatedLeastSquares
+        switch TruncatedLeastSquares.solve(model.jacobian(), -model.residual, relativeTolerance: relativeCutoff) {
+        case .success(let solution): solved = solution
+        case .failure(let failure):
+            return ended(.brokeDown(Breakdown(.linearSolver, "the truncated solution with the Jacobian failed: \(failure)")))
+        }
+        let σ = solved.singularValues
+        let details: [StepReport.Detail] = [
+            .init("rank", Double(solved.rank)), .init("largestSingularValue", σ.first ?? 0),
+            .init("smallestSingularValue", σ.last ?? 0),
+        ]
+        let d = solved.solution
+        let result = try lineSearch.search(along: here.ray(along: d, on: problem), from: 1)
+        guard let sample = result.usable else {
+            // The linear model promises L − ½‖r + Jd‖² = −½gᵀd for a (truncated) minimiser d.
+            if here.isStationary(promising: -0.5 * here.gradient.dot(d)) { return ended(.stationary, details) }
+            let reason = result.failure?.description ?? "no step"
+            return ended(.brokeDown(Breakdown(.lineSearch, "no step along the Gauss–Newton direction: \(reason)")), details)
+        }
+        let there = try here.accepting(sample, on: problem)
+        guard there.isFinite else { return ended(.brokeDown(.nonFinite(at: there.parameters.values, on: problem)), details) }
+        state.standpoint = there
+        return StepReport(
+            loss: there.loss, gradientNorm: there.gradient.norm, stepLength: sample.stepLength,
+            details: details + [.init("trials", Double(result.trials))])
+    }
+
+    /// J, the copy that is factorised, and the vectors of the solve.
+    public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
+        residuals.map { (2 * $0 * parameters + 40 * (parameters + $0)) * MemoryLayout<Double>.stride }
+    }
+}
+
+/// Where Gauss–Newton stands; it remembers nothing else.
+public struct GaussNewtonState: OptimizerState, Equatable {
+    public var standpoint: Standpoint
+
+    public var parameters: Parameters { standpoint.parameters }
+
+    public init(standpoint: Standpoint) { self.standpoint = standpoint }
+
+    public func encode(into archive: inout Archive) { archive.set("standpoint", standpoint) }
+
+    public init(from archive: Archive) throws { standpoint = try archive.value("standpoint") }
+}

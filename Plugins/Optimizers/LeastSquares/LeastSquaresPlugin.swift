@@ -1,0 +1,11 @@
+import OptimizationCore
+
+/// Methods on the residual: `levenberg-marquardt` and `gauss-newton`.
+public enum LeastSquaresPlugin: Plugin {
+    public static let identifier = "least-squares"
+
+    public static func register(in registry: inout Registry) throws {
+        try registry.register(optimizer: LevenbergMarquardt.self)
+        try registry.register(optimizer: GaussNewton.self)
+    }
+}

@@ -1,0 +1,113 @@
+import Globalization
+import LeastSquares
+import LinearAlgebra
+import OptimizationCore
+import Testing
+
+@Suite struct LevenbergMarquardtTests {
+    static let solvers = NormalEquations.allCases
+    static let scalings = LevenbergMarquardt.Scaling.allCases
+
+    private func optimizer(_ solver: NormalEquations, _ scaling: LevenbergMarquardt.Scaling) -> LevenbergMarquardt {
+        LevenbergMarquardt(damping: NielsenDamping(), scaling: scaling, solver: solver)
+    }
+
+    @Test(arguments: solvers, scalings) func rosenbrockIsSolved(solver: NormalEquations, scaling: LevenbergMarquardt.Scaling) throws {
+        let (state, reports) = try drive(optimizer(solver, scaling), on: Residuals.rosenbrock(), from: [-1.2, 1], steps: 200)
+        #expect((state.parameters.values - [1, 1]).norm <= 1e-10)
+        for (before, after) in zip(reports, reports.dropFirst()) { #expect(after.loss.total <= before.loss.total) }
+        if case .brokeDown(let breakdown)? = reports.last?.verdict { Issue.record("broke down: \(breakdown)") }
+    }
+
+    /// At the singular solution convergence is linear: each step a quarter of the last's loss, at best a sixteenth.
+    @Test(arguments: solvers) func singularSolutionsAreApproached(solver: NormalEquations) throws {
+        let (state, _) = try drive(optimizer(solver, .identity), on: Residuals.powellSingular, from: [3, -1, 0, 1], steps: 100)
+        #expect(state.standpoint.loss.total <= 1e-16)
+    }
+
+    @Test(arguments: solvers, scalings) func residualsThatDoNotVanish(solver: NormalEquations, scaling: LevenbergMarquardt.Scaling) throws {
+        let (state, _) = try drive(optimizer(solver, scaling), on: Residuals.circle, from: [1.5, -0.5, 0.5], steps: 200)
+        // Stationary to the accuracy at which decreases of a loss of about 0.02 are seen: ‖g‖ ≤ √(8ε·L·‖JᵀJ‖), ‖JᵀJ‖ ≤ 24.
+        let bound = (8 * Double.ulpOfOne * state.standpoint.loss.total * 24).squareRoot()
+        #expect(state.standpoint.gradient.norm <= bound)
+        #expect(state.standpoint.loss.total > 1e-4)
+    }
+
+    /// On a linear residual the step has a closed form and the model is exact: ρ = 1 up to rounding.
+    @Test(arguments: solvers, [(30, 8), (8, 30)]) func firstStepIsTheDampedSolution(solver: NormalEquations, shape: (Int, Int)) throws {
+        for scaling in LevenbergMarquardtTests.scalings { try checkFirstStep(solver, scaling, shape) }
+    }
+
+    private func checkFirstStep(_ solver: NormalEquations, _ scaling: LevenbergMarquardt.Scaling, _ shape: (Int, Int)) throws {
+        var random = RandomStream(seed: 2, name: "lm")
+        let (m, n) = shape
+        let a = Matrix(rows: m, columns: n, elements: random.normalVector(m * n).elements)
+        let b = random.normalVector(m)
+        let (state, reports) = try drive(optimizer(solver, scaling), on: Residuals.linear(a, b), from: .zeros(n), steps: 1)
+        let gram = a.gram
+        let D = scaling == .identity ? Vector(repeating: 1, count: n) : gram.diagonal
+        let λ = 1e-3 * (scaling == .identity ? gram.diagonal.maximumNorm : 1)
+        var left = gram
+        left.addDiagonal(λ * D)
+        let expected = try Cholesky.factorize(left).get().solve(a.transposedTimes(b))
+        // The worst conditioned of the matrices factorised: JᵀJ + λD (or its square root), or J·D⁻¹·Jᵀ + λI with eigenvalues down to λ.
+        let spectrum = try SymmetricEigen.factorize(left).get().values
+        let largest = spectrum.last ?? 1
+        let condition = largest / Swift.min(spectrum.first ?? 1, λ)
+        #expect((state.parameters.values - expected).norm <= 100 * Double.ulpOfOne * condition * expected.norm)
+        let report = try #require(reports.first)
+        #expect(report.details.contains(.init("damping", λ)))
+        let ratio = try #require(report.details.first { $0.name == "gainRatio" }).value
+        #expect(abs(ratio - 1) <= 1e-10)
+    }
+
+    @Test func automaticTakesTheSmallerSquare() {
+        let optimizer = LevenbergMarquardt()
+        let tall = optimizer.workingMemory(parameters: 10, residuals: 10_000) ?? 0
+        let wide = optimizer.workingMemory(parameters: 10_000, residuals: 10) ?? 0
+        #expect(tall < 2_000_000)
+        #expect(wide < 4_000_000)
+    }
+
+    @Test func storedAndContinuedIsUninterrupted() throws {
+        let optimizer = LevenbergMarquardt(damping: ClassicalDamping(), scaling: .marquardt)
+        let problem = Residuals.rosenbrock()
+        var whole = try optimizer.start(on: problem, from: Parameters([-1.2, 1]))
+        for _ in 0..<20 {
+            var resumed: LevenbergMarquardtState = try Archive(of: whole).decoded()
+            #expect(resumed == whole)
+            let verdict = try optimizer.step(&whole, on: problem).verdict
+            _ = try optimizer.step(&resumed, on: problem)
+            #expect(resumed == whole)
+            if verdict != .accepted { break }
+        }
+    }
+
+    @Test func nonFiniteTrialsRaiseTheDampingOnly() throws {
+        // From −1.2 the first steps leap over x₁ = −1: refused until λ is large enough, or no step at all; never a NaN.
+        let (state, reports) = try drive(LevenbergMarquardt(), on: Residuals.rosenbrock(wall: -1), from: [-1.2, 1], steps: 50)
+        #expect(state.standpoint.isFinite && state.parameters.values[0] <= -1)
+        #expect(reports.allSatisfy { $0.loss.isFinite })
+        #expect(reports.contains { ($0.details.first { $0.name == "trials" }?.value ?? 0) > 1 })
+
+        var beyond = try LevenbergMarquardt().start(on: Residuals.rosenbrock(wall: -2), from: Parameters([-1.2, 1]))
+        let before = Archive(of: beyond)
+        let report = try LevenbergMarquardt().step(&beyond, on: Residuals.rosenbrock(wall: -2))
+        guard case .brokeDown(let breakdown) = report.verdict, breakdown.reason == .nonFinite else {
+            Issue.record("a start without a value gave \(report.verdict)")
+            return
+        }
+        #expect(Archive(of: beyond) == before)
+    }
+
+    @Test func settingsRoundTrip() throws {
+        let optimizer = LevenbergMarquardt(damping: ClassicalDamping(), scaling: .marquardt, solver: .jacobian, maximumTrials: 7)
+        let read = try LevenbergMarquardt(optimizer.settings, path: "optimizer")
+        #expect(read.settings == optimizer.settings)
+        #expect(read.damping is ClassicalDamping)
+        var registry = Registry()
+        try registry.install(LeastSquaresPlugin.self)
+        #expect(registry.optimizers.map(\.name) == ["levenberg-marquardt", "gauss-newton"])
+        #expect(registry.optimizers.allSatisfy { $0.need == "LeastSquaresProblem" })
+    }
+}
