@@ -71,7 +71,8 @@ public final class RunFile: Sendable {
         let file = try HDF5File.open(path, writing: writing)
         guard try file.text("format", at: "/") == format else {
             throw StorageError(
-                .mismatch, "this HDF5 file is not a run file", file: path, advice: "Give the run.h5 of a run folder that this program wrote.")
+                .mismatch, "this HDF5 file is not a run file", file: path,
+                advice: "Give the run.h5 of a run folder that this program wrote.")
         }
         let version = try file.integer("formatVersion", at: "/") ?? 0
         guard version == formatVersion else {
@@ -199,7 +200,8 @@ public final class RunFile: Sendable {
         let (path, rows, kind) = try place(column, table)
         guard case .vector = kind else { throw unreadable(path, kind, as: "vectors") }
         guard (0..<rows).contains(row) else {
-            throw StorageError(.mismatch, "there is no row \(row) among \(rows)", file: file.path, object: path, advice: "Ask for one of them.")
+            throw StorageError(
+                .mismatch, "there is no row \(row) among \(rows)", file: file.path, object: path, advice: "Ask for one of them.")
         }
         return try file.read(Double.self, rows: row..<row + 1, at: path)
     }
@@ -220,6 +222,7 @@ public final class RunFile: Sendable {
     }
 
     private func unreadable(_ path: String, _ kind: Column.Kind, as wanted: String) -> StorageError {
-        StorageError(.mismatch, "the column holds \(kind), not \(wanted)", file: file.path, object: path, advice: "Read it as what it holds.")
+        StorageError(
+            .mismatch, "the column holds \(kind), not \(wanted)", file: file.path, object: path, advice: "Read it as what it holds.")
     }
 }

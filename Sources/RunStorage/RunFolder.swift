@@ -25,7 +25,8 @@ public final class RunFolder: Sendable {
         if FileStatus(of: folder.runFilePath) != nil || !old.isEmpty {
             guard replacing else {
                 throw StorageError(
-                    .exists, "the folder holds a run already", file: path, advice: "Resume it, choose another folder, or allow replacing it.")
+                    .exists, "the folder holds a run already", file: path,
+                    advice: "Resume it, choose another folder, or allow replacing it.")
             }
             // Opened first: another process that still writes the run holds the lock, and then nothing is removed.
             if FileStatus(of: folder.runFilePath) != nil { _ = try? HDF5File.open(folder.runFilePath, writing: true).close() }

@@ -5,10 +5,10 @@
 enum Seal {
     static let count = 64
 
-    /// `\ncurvature-seal-1 xxh64=<16 hexadecimal digits> bytes=<15 digits>\n`
+    /// `\ncurvature-seal-1 xxh64=<16 hexadecimal digits> bytes=<16 digits>\n`
     static func bytes(for image: [UInt8]) -> [UInt8] {
         let sum = padded(String(XXH64.sum(image), radix: 16), to: 16)
-        return Array("\ncurvature-seal-1 xxh64=\(sum) bytes=\(padded(String(image.count), to: 15))\n".utf8)
+        return Array("\ncurvature-seal-1 xxh64=\(sum) bytes=\(padded(String(image.count), to: 16))\n".utf8)
     }
 
     enum Finding: Equatable { case whole, unsealed, shortened(expected: Int), changed }

@@ -58,7 +58,9 @@ public struct WriteCheckpoints: Callback {
         case .checkpoint(let archive):
             try folder.checkpoints.write(
                 archive, iteration: observation.totalIteration, keep: keep, parameters: observation.parameters.values.elements,
-                notes: [("problem", observation.problem.name), ("stage", observation.stage.name), ("optimizer", observation.stage.optimizer)])
+                notes: [
+                    ("problem", observation.problem.name), ("stage", observation.stage.name), ("optimizer", observation.stage.optimizer),
+                ])
             state.lastSeconds = observation.seconds
         default: break
         }

@@ -48,7 +48,12 @@ public final class HDF5File: @unchecked Sendable {
                 throw StorageError(.mismatch, "this is not a file", file: path, advice: "Give the path of an HDF5 file.")
             }
             let access = try fileAccess(path, locks: writing)
-            let id = H5Fopen(path, writing ? ch5_read_write() : ch5_read_only(), access.id)
+            var id = H5Fopen(path, writing ? ch5_read_write() : ch5_read_only(), access.id)
+            if id < 0, !writing {
+                // This process may hold the file open for writing, and then HDF5 wants the same choice of locking.
+                let locking = try fileAccess(path)
+                id = H5Fopen(path, ch5_read_only(), locking.id)
+            }
             guard id >= 0 else { throw openingFailure(path, writing: writing) }
             return HDF5File(path, isWritable: writing, id: id)
         }
@@ -62,7 +67,7 @@ public final class HDF5File: @unchecked Sendable {
             guard ch5_set_memory_driver(access.id, max(increment, 1 << 12)) >= 0 else {
                 throw failure("no file could be set up in memory", name)
             }
-            let id = H5Fcreate(name, ch5_truncate(), creation.id, access.id)
+            let id = H5Fcreate(memoryName(name), ch5_truncate(), creation.id, access.id)
             guard id >= 0 else { throw failure("no file could be created in memory", name) }
             return HDF5File(name, isWritable: true, id: id)
         }
@@ -73,9 +78,10 @@ public final class HDF5File: @unchecked Sendable {
         try HDF5.locked {
             let access = try fileAccess(name)
             var bytes = bytes  // HDF5 copies the image, but asks for a mutable pointer to it.
+            let driver = ch5_set_memory_driver(access.id, 1 << 12)
             let status = bytes.withUnsafeMutableBytes { H5Pset_file_image(access.id, $0.baseAddress, $0.count) }
-            guard ch5_set_memory_driver(access.id, 1 << 12) >= 0, status >= 0 else { throw failure("the image could not be set up", name) }
-            let id = H5Fopen(name, ch5_read_only(), access.id)
+            guard driver >= 0, status >= 0 else { throw failure("the image could not be set up", name) }
+            let id = H5Fopen(memoryName(name), ch5_read_only(), access.id)
             guard id >= 0 else { throw openingFailure(name, writing: false) }
             return HDF5File(name, isWritable: false, id: id, imageBytes: bytes.count)
         }
@@ -155,6 +161,11 @@ public final class HDF5File: @unchecked Sendable {
         return StorageError(
             .damaged, "this is not an HDF5 file, or it is truncated or garbled", file: path,
             advice: "Use a backup, or a file that this program wrote.", causes: causes)
+    }
+
+    /// HDF5 tells files in memory apart by name, and refuses the name of a file on disk.
+    private static func memoryName(_ name: String) -> String {
+        "\(name) in memory \(String(UInt64.random(in: .min ... .max), radix: 16))"
     }
 
     /// Properties of access: closing a file closes what is open in it; the system's lock is taken or not.
