@@ -23,7 +23,7 @@ extension HDF5File {
             let dataset = try newDataset(path, type.id, space.id, creation.id, in: file)
             guard !values.isEmpty else { return }
             let status = values.withUnsafeBytes { H5Dwrite(dataset.id, memory.id, ch5_all(), ch5_all(), ch5_default(), $0.baseAddress) }
-            guard status >= 0 else { throw error("the array could not be written", at: path) }
+            guard status >= 0, dataset.close() else { throw error("the array could not be written", at: path) }
         }
     }
 
@@ -37,7 +37,7 @@ extension HDF5File {
             let dataset = try newDataset(path, type.id, space.id, ch5_default(), in: file)
             guard !values.isEmpty else { return }
             let status = withCStrings(values) { H5Dwrite(dataset.id, type.id, ch5_all(), ch5_all(), ch5_default(), $0) }
-            guard status >= 0 else { throw error("the texts could not be written", at: path) }
+            guard status >= 0, dataset.close() else { throw error("the texts could not be written", at: path) }
         }
     }
 
@@ -121,24 +121,26 @@ extension HDF5File {
             guard let memory = Handle(T.memoryType()) else { throw error("no type", at: path) }
             let width = try shape(of: dataset.id, at: path).dropFirst().reduce(1, *)
             precondition(width > 0 && values.count % width == 0, "\(values.count) values are not whole rows of \(width)")
-            try write(values, type: memory.id, count: values.count / width, from: row, in: dataset.id, at: path)
+            try write(values, type: memory.id, count: values.count / width, from: row, in: dataset, at: path)
         }
     }
 
-    private func write<T>(_ values: [T], type: hid_t, count: Int, from row: Int, in dataset: hid_t, at path: String) throws {
+    private func write<T>(_ values: [T], type: hid_t, count: Int, from row: Int, in dataset: consuming Handle, at path: String)
+        throws
+    {
         guard count > 0 else { return }
-        var shape = try self.shape(of: dataset, at: path)
+        var shape = try self.shape(of: dataset.id, at: path)
         shape[0] = row + count
-        guard H5Dset_extent(dataset, shape.map { hsize_t($0) }) >= 0 else { throw error("the dataset could not grow", at: path) }
-        guard let target = Handle(H5Dget_space(dataset)) else { throw error("no shape", at: path) }
+        guard H5Dset_extent(dataset.id, shape.map { hsize_t($0) }) >= 0 else { throw error("the dataset could not grow", at: path) }
+        guard let target = Handle(H5Dget_space(dataset.id)) else { throw error("no shape", at: path) }
         let start = shape.indices.map { hsize_t($0 == 0 ? row : 0) }
         let block = [count] + shape[1...]
         guard H5Sselect_hyperslab(target.id, H5S_SELECT_SET, start, nil, block.map { hsize_t($0) }, nil) >= 0 else {
             throw error("no such rows", at: path)
         }
         let source = try dataspace(block, at: path)
-        let status = values.withUnsafeBytes { H5Dwrite(dataset, type, source.id, target.id, ch5_default(), $0.baseAddress) }
-        guard status >= 0 else { throw error("rows \(row)..<\(row + count) could not be written", at: path) }
+        let status = values.withUnsafeBytes { H5Dwrite(dataset.id, type, source.id, target.id, ch5_default(), $0.baseAddress) }
+        guard status >= 0, dataset.close() else { throw error("rows \(row)..<\(row + count) could not be written", at: path) }
     }
 
     /// Makes an empty dataset of texts that grows, each cell `width` bytes of UTF-8, the rest zero.
@@ -164,7 +166,7 @@ extension HDF5File {
                 let bytes = fitting(value, width)
                 cells += bytes + [UInt8](repeating: 0, count: width - bytes.count)
             }
-            try write(cells, type: type.id, count: texts.count, from: row, in: dataset.id, at: path)
+            try write(cells, type: type.id, count: texts.count, from: row, in: dataset, at: path)
         }
     }
 
@@ -222,7 +224,9 @@ extension HDF5File {
             var shape = try self.shape(of: dataset.id, at: path)
             guard !shape.isEmpty, shape[0] != rows else { return }
             shape[0] = rows
-            guard H5Dset_extent(dataset.id, shape.map(hsize_t.init)) >= 0 else { throw error("the dataset could not be resized", at: path) }
+            guard H5Dset_extent(dataset.id, shape.map { hsize_t($0) }) >= 0, dataset.close() else {
+                throw error("the dataset could not be resized", at: path)
+            }
         }
     }
 }

@@ -105,6 +105,7 @@ public final class HDF5File: @unchecked Sendable {
 
     /// Hands everything written so far to the operating system; a killed process loses none of it.
     public func flush() throws {
+        guard isWritable else { return }
         try locked { id in
             guard H5Fflush(id, H5F_SCOPE_LOCAL) >= 0 else { throw error("the file could not be flushed") }
         }
@@ -154,6 +155,10 @@ public final class HDF5File: @unchecked Sendable {
             return StorageError(
                 .refused, "another program has the file open", file: path,
                 advice: "Close that program (a run that is still going, an open h5py.File), then try again.", causes: causes)
+        }
+        if writing, causes.contains(where: { $0.contains("already open for read-only") }) {
+            return StorageError(
+                .refused, "this program has the file open for reading", file: path, advice: "Close it before writing to it.", causes: causes)
         }
         if writing, causes.contains(where: { $0.contains("errno = 13,") || $0.contains("errno = 30,") }) {
             return StorageError(.refused, "the file may not be written", file: path, advice: "Check its permissions.", causes: causes)
