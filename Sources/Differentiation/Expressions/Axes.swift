@@ -54,3 +54,10 @@ public struct TraceError: Error, Hashable, CustomStringConvertible {
 
     public init(_ description: String) { self.description = description }
 }
+
+extension Axes {
+    /// A point in words: `(t = 0.25, x = -1.0)`.
+    public func place(_ point: [Double]) -> String {
+        "(" + zip(names, point).map { "\($0) = \($1)" }.joined(separator: ", ") + ")"
+    }
+}

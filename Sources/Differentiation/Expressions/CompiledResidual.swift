@@ -103,3 +103,23 @@ extension CompiledResidual {
     /// How many column operations an evaluation of this order takes.
     public func instructionCount(order: Int) -> Int { tapes[order].instructions.count }
 }
+
+extension CompiledResidual {
+    /// The residuals at one point, from the values of ``channels``, the coordinates and the data there.
+    public func residuals(channels z: [Double], at point: [Double], data: [Double] = []) -> [Double] {
+        precondition(z.count == channels.count, "\(z.count) values for \(channels.count) channels")
+        precondition(point.count == dimension && data.count == dataCount, "a point of \(point.count) coordinates and \(data.count) data")
+        // Every column is one double: inputs, coordinates, data, results and scratch lie side by side.
+        let inputs = z + point + data
+        let total = inputs.count + residualCount + scratchCount
+        return withUnsafeTemporaryAllocation(of: Double.self, capacity: max(1, total)) { memory in
+            _ = memory.initialize(from: inputs + Array(repeating: 0, count: max(1, total) - inputs.count))
+            return withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<Double>.self, capacity: inputs.count + residualCount) { columns in
+                guard let base = memory.baseAddress else { preconditionFailure("no memory") }
+                for i in columns.indices { columns.initializeElement(at: i, to: base + i) }
+                tapes[0].run(1, columns: UnsafeBufferPointer(columns), scratch: base + inputs.count + residualCount)
+                return (0..<residualCount).map { base[inputs.count + $0] }
+            }
+        }
+    }
+}

@@ -1,14 +1,25 @@
-/// The fields of the model, as a residual sees them: `u[0]`, `u[1]`, ….
+/// The fields of the solution, as a residual sees them: `u[0]`, `u[1]`, ….
 public struct Fields: Sendable {
     public let count: Int
     let axes: Axes
+    let expressions: [Expression]
 
-    /// Field i; an index beyond the model's fields makes an invalid expression, whose error `Trace.run` throws.
+    init(count: Int, axes: Axes) {
+        (self.count, self.axes) = (count, axes)
+        expressions = (0..<count).map { Expression(.field($0), axes: axes) }
+    }
+
+    /// Fields that are made of others: the outputs of a network so transformed that they meet a condition exactly.
+    public init(_ expressions: [Expression], of network: Fields) {
+        (count, axes, self.expressions) = (expressions.count, network.axes, expressions)
+    }
+
+    /// Field i; an index beyond the fields makes an invalid expression, whose error `Trace.run` throws.
     public subscript(i: Int) -> Expression {
         guard (0..<count).contains(i) else {
-            return Expression(TraceError("field \(i) is asked for, but the model has \(count) (numbered from 0)"), axes: axes)
+            return Expression(TraceError("field \(i) is asked for, but there are \(count) (numbered from 0)"), axes: axes)
         }
-        return Expression(.field(i), axes: axes)
+        return expressions[i]
     }
 }
 

@@ -1,0 +1,62 @@
+import Differentiation
+import LinearAlgebra
+import NeuralModels
+import OptimizationCore
+
+/// The terms of a loss as a program of the derivative engine.
+struct Objective: Sendable {
+    private let program: Program
+
+    /// Throws where a residual takes a derivative of an order that the engine does not reach.
+    init(_ model: any NetworkModel, _ terms: [LossTerm]) throws {
+        let highest = Activation.highestDerivative - 2
+        program = Program(
+            network: model.network,
+            terms: try terms.map { term in
+                if let channel = term.function.channels.first(where: { $0.derivative.order > highest }) {
+                    throw PhysicsError(
+                        "term “\(term.name)” takes a derivative of order \(channel.derivative.order); the engine reaches order \(highest)")
+                }
+                return ProgramTerm(
+                    name: term.name, function: term.function, points: (0..<term.points.columns).map { term.points.column($0).elements },
+                    data: term.data, scale: (term.weight / Double(term.points.rows)).squareRoot())
+            })
+    }
+
+    /// One residual function at some points, with nothing weighted: for predictions and for looking at residuals.
+    init(_ model: any NetworkModel, unweighted term: LossTerm) throws {
+        var term = term
+        term.weight = Double(term.points.rows)
+        try self.init(model, [term])
+    }
+
+    var residualCount: Int { program.residualCount }
+
+    func loss(at θ: Vector) -> LossValue {
+        let terms = program.losses(at: θ)
+        return LossValue(total: terms.reduce(0, +), terms: terms)
+    }
+
+    func lossAndGradient(at θ: Vector) -> Evaluation {
+        let value = program.lossAndGradient(at: θ)
+        return Evaluation(loss: LossValue(total: value.loss, terms: value.terms), gradient: value.gradient)
+    }
+
+    func residual(at θ: Vector) -> Vector { program.residual(at: θ) }
+
+    /// The residuals of the only term: a row for each point, a column for each residual.
+    func pointwise(at θ: Vector) -> Matrix {
+        let count = program.terms[0].pointCount
+        return Matrix(rows: count, columns: program.residualCount / count, elements: program.residual(at: θ).elements)
+    }
+
+    /// The first term and point with a residual that is not finite.
+    func firstFault(at θ: Vector) -> (term: Int, point: Int)? {
+        guard let row = program.residual(at: θ).firstIndex(where: { !$0.isFinite }) else { return nil }
+        for (index, term) in program.terms.enumerated() {
+            let range = program.residualRange(ofTerm: index)
+            if range.contains(row) { return (index, (row - range.lowerBound) % term.pointCount) }
+        }
+        return nil
+    }
+}

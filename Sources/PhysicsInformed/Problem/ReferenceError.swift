@@ -1,0 +1,48 @@
+import LinearAlgebra
+import NeuralModels
+import OptimizationCore
+
+/// How far the network's fields are from a reference on a fixed grid, both ends of every axis included.
+///
+/// Relative L² error: ‖u_θ − u‖₂ / ‖u‖₂ over all grid points and fields; maximum error: max |u_θ − u|.
+struct ReferenceError: Sendable {
+    private let objective: Objective
+    /// As the fields: a row for each point.
+    private let values: Matrix
+    private let norm: Double
+
+    /// Evaluates the reference on its grid, once. Throws where a value is not finite or all of them vanish.
+    init(_ reference: Reference, of pde: any PDEProblem, model: any NetworkModel) throws {
+        let points = try Self.grid(reference.grid, on: pde.domain)
+        let rows = (0..<points.rows).map { reference.values(points.row($0)) }
+        for (i, row) in rows.enumerated() where row.count != pde.fieldCount || !row.allSatisfy(\.isFinite) {
+            throw PhysicsError(
+                "the reference of \(pde.name) gives \(row) at \(pde.domain.axes.place(points.row(i))): \(pde.fieldCount) finite numbers are needed")
+        }
+        values = Matrix(points.rows, pde.fieldCount) { rows[$0][$1] }
+        norm = Vector(values.elements).norm
+        guard norm > 0 else { throw PhysicsError("the reference of \(pde.name) vanishes on the whole grid: relative errors mean nothing") }
+        objective = try Objective(model, unweighted: try LossTerm.prediction(of: pde, at: points))
+    }
+
+    func errors(at θ: Vector) throws -> (relativeL2: Double, maximum: Double) {
+        var difference = Vector(objective.pointwise(at: θ).elements)
+        difference.add(Vector(values.elements), scaledBy: -1)
+        return (difference.norm / norm, difference.maximumNorm)
+    }
+
+    /// The points of a grid over the box, the last axis running fastest.
+    static func grid(_ counts: [Int], on domain: Domain) throws -> Matrix {
+        guard counts.count == domain.dimension, counts.allSatisfy({ $0 >= 2 }) else {
+            throw PhysicsError("a reference grid of \(counts) points for \(domain.dimension) axes: each axis needs two or more")
+        }
+        let total = counts.reduce(1, *)
+        return Matrix(total, counts.count) { i, j in
+            let stride = counts[(j + 1)...].reduce(1, *)
+            let (k, last) = (i / stride % counts[j], counts[j] - 1)
+            let range = domain.ranges[j]
+            if k == last { return range.upperBound }
+            return range.lowerBound + (range.upperBound - range.lowerBound) * (Double(k) / Double(last))
+        }
+    }
+}
