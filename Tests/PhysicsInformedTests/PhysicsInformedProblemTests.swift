@@ -114,7 +114,9 @@ import Testing
         #expect(message(AdHoc(), PointPlan(interior: 5, interiorWeight: -1)).contains("interior weight is -1"))
         #expect(message(AdHoc(), PointPlan(interior: 5, boundaryWeight: .nan)).contains("nan"))
         #expect(message(AdHoc(domain: .timeSpace(t: 0...0, x: -1...1))).contains("axis 't'"))
-        #expect(message(AdHoc(domain: .box(x: 0...1), conditions: [.initial { $0 }])).contains("no axis of the domain is time"))
+        let still = AdHoc(domain: .box(x: 0...1), conditions: [.initial { $0 }]) { u, _ in [Residual("r", u[0].x)] }
+        #expect(message(still).contains("no axis of the domain is time"))
+        #expect(message(AdHoc(domain: .timeSpace(t: 0...1, x: 0...1, y: 0...1), conditions: [.initial { $0 }])).contains("one coordinate"))
         #expect(message(AdHoc(conditions: [.dirichlet(at: .x(0.5), 0)])).contains("x = 0.5 is no face"))
         #expect(message(AdHoc(conditions: [.dirichlet(at: .y(1), 0)])).contains("no axis 'y'"))
         #expect(message(AdHoc(conditions: [.initial { _ in .nan }])).contains("prescribes nan"))

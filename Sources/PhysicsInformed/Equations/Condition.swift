@@ -30,6 +30,8 @@ public struct Condition: Sendable {
     public var field: Int
     /// The prescribed value at a point (its coordinates in the order of the axes).
     public var target: @Sendable ([Double]) -> Double
+    /// Where the prescribed value is a function of the only coordinate of space: takes the place of `target`.
+    private(set) var lineTarget: (@Sendable (Double) -> Double)?
 
     public init(
         _ name: String, at place: Place, _ quantity: Quantity = .value, field: Int = 0,
@@ -38,13 +40,15 @@ public struct Condition: Sendable {
         (self.name, self.place, self.quantity, self.field, self.target) = (name, place, quantity, field, target)
     }
 
-    /// u(t₀, x) = g(x) in one dimension of space, where time is the first axis.
+    /// u(t₀, x) = g(x) in one dimension of space.
     public static func initial(field: Int = 0, _ value: @escaping @Sendable (_ x: Double) -> Double) -> Condition {
-        Condition("initial", at: .start, field: field) { value($0[1]) }
+        var condition = Condition("initial", at: .start, field: field) { _ in .nan }
+        condition.lineTarget = value
+        return condition
     }
 
-    /// u(t₀, ·) = g, given the whole point.
-    public static func initial(field: Int = 0, values: @escaping @Sendable (_ point: [Double]) -> Double) -> Condition {
+    /// u(t₀, ·) = g in any number of dimensions, g being given the whole point.
+    public static func initialState(field: Int = 0, values: @escaping @Sendable (_ point: [Double]) -> Double) -> Condition {
         Condition("initial", at: .start, field: field, target: values)
     }
 

@@ -54,7 +54,12 @@ extension Condition {
     /// The columns of data that the condition's residual reads at these points: the targets, and the normals where it needs them.
     /// Throws where a point does not lie where the condition holds, or a target is not finite.
     func data(at points: Matrix, on domain: Domain) throws -> [[Double]] {
-        let sides = try sides(of: domain)
+        let (sides, space) = (try sides(of: domain), domain.axes.space)
+        if lineTarget != nil, space.count != 1 {
+            throw PhysicsError(
+                "condition “\(name)” is a function of one coordinate of space, but there are \(space.count): use initialState { point in … }"
+            )
+        }
         var targets: [Double] = []
         var normals = Array(repeating: [Double](), count: quantity == .normalDerivative ? domain.dimension : 0)
         for i in 0..<points.rows {
@@ -66,7 +71,7 @@ extension Condition {
             guard let side else {
                 throw PhysicsError("condition “\(name)” does not hold at \(domain.axes.place(point)): points must lie on its faces")
             }
-            let value = target(point)
+            let value = lineTarget.map { $0(point[space[0]]) } ?? target(point)
             guard value.isFinite else {
                 throw PhysicsError("condition “\(name)” prescribes \(value) at \(domain.axes.place(point)): it must be finite")
             }
