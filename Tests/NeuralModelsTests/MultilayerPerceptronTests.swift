@@ -62,6 +62,27 @@ import Testing
         }
     }
 
+    /// Each unit of a spread first layer of one input vanishes at a point of the box, and half of them in each half: the count of 400
+    /// has the standard deviation 10.
+    @Test(arguments: [false, true]) func aSpreadFirstLayerVanishesOverTheBox(scaled: Bool) throws {
+        var settings = PerceptronSettings(width: 400, depth: 1)
+        (settings.firstLayerSlope, settings.scalesInputs) = (4, scaled)
+        let model = try settings.perceptron(over: [2...6], outputs: 1)
+        var random = RandomStream(seed: 3, name: "initialization")
+        let parameters = model.initialParameters(from: &random)
+        let weights = try #require(parameters.block("layer1.weights"))
+        let biases = try #require(parameters.block("layer1.biases"))
+        let (a, c) = (model.network.inputFactors[0], model.network.inputOffsets[0])
+        let zeros = zip(weights, biases).map { w, b in (-b / w - c) / a }
+        #expect(zeros.allSatisfy { $0 > 2 - 1e-9 && $0 < 6 + 1e-9 })
+        #expect(abs(zeros.count { $0 < 4 } - 200) < 60)
+        let variance = weights.reduce(0) { $0 + $1 * $1 } / 400
+        #expect(abs(variance / 16 - 1) < 0.5)
+        #expect(throws: ModelError.self) {
+            try MultilayerPerceptron(inputs: 2, hidden: [3], outputs: 1, firstLayer: .spread(slope: 1, over: [0...1]))
+        }
+    }
+
     @Test func impossibleNetworksAreRefused() {
         #expect(throws: ModelError.self) { try MultilayerPerceptron(inputs: 2, hidden: [20, -1], outputs: 1) }
         #expect(throws: ModelError.self) { try MultilayerPerceptron(inputs: 0, hidden: [20], outputs: 1) }
