@@ -104,8 +104,12 @@ public struct PerceptronSettings: Configurable, Hashable {
 
     public init() {}
 
-    public init(width: Int, depth: Int, activation: Activation = .tanh) {
+    public init(
+        width: Int, depth: Int, activation: Activation = .tanh, initialization: WeightInitialization = .glorotNormal,
+        firstLayerSlope: Double = 0
+    ) {
         (self.width, self.depth, self.activation) = (width, depth, activation)
+        (self.initialization, self.firstLayerSlope) = (initialization, firstLayerSlope)
     }
 
     public static let identifier = "multilayer-perceptron"

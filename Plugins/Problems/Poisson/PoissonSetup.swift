@@ -5,11 +5,11 @@ import PhysicsInformed
 /// The settings of `poisson-1d`: frequency, network and points.
 ///
 /// Defaults: one hidden layer of 32 tanh units (97 parameters), 256 points at the midpoints of a grid and the two ends, whose weight
-/// is 100.
+/// is 100. The units start spread over the interval with slope 4: with a Glorot start all of them bend at its left end.
 public struct PoissonOnIntervalSetup: ProblemConfiguration {
     /// k.
     public var frequency = 4
-    public var network = PerceptronSettings(width: 32, depth: 1)
+    public var network = PerceptronSettings(width: 32, depth: 1, initialization: .lecunNormal, firstLayerSlope: 4)
     public var points = PointPlan(interior: 256, boundary: 2, monitor: 500, sampling: .grid, boundaryWeight: 100)
 
     public init() {}
