@@ -51,7 +51,12 @@ import Testing
         let zero = Vector.zeros(p.layout.count)
         #expect(try p.loss(at: zero).total == 0)
         #expect(try p.referenceError(at: zero) == 0)
-        #expect(try #require(try p.errors(at: start(p).values)).maximum > 1e-3)
+        let θ = start(p).values
+        let comparison = try #require(try p.comparison(at: θ))
+        #expect(comparison.axes[0].coordinates == (0...10).map { $0 == 10 ? 1 : Double($0) / 10 })
+        #expect(comparison.reference[5, 0] == 2)
+        #expect(comparison.maximumError > 1e-3)
+        #expect(try p.referenceError(at: θ) == comparison.relativeL2)
     }
 
     @Test func pointsFollowTheSeedAndTheMonitorHasItsOwn() throws {

@@ -95,8 +95,8 @@ public struct PhysicsInformedProblem: Sendable {
         try Objective(model, unweighted: try LossTerm.prediction(of: pde, at: points)).pointwise(at: θ)
     }
 
-    /// The errors of the fields against the reference; nil where there is none.
-    public func errors(at θ: Vector) throws -> (relativeL2: Double, maximum: Double)? { try errorMeasure?.errors(at: θ) }
+    /// The fields beside the reference on its grid; nil where there is none.
+    public func comparison(at θ: Vector) throws -> ReferenceComparison? { errorMeasure?.comparison(at: θ) }
 }
 
 // MARK: Capabilities
@@ -133,7 +133,7 @@ extension PhysicsInformedProblem: SampledProblem {
 
 extension PhysicsInformedProblem: MonitoredProblem, ReferencedProblem {
     public func monitorLoss(at θ: Vector) throws -> Double? { monitor?.loss(at: θ).total }
-    public func referenceError(at θ: Vector) throws -> Double? { try errorMeasure?.errors(at: θ).relativeL2 }
+    public func referenceError(at θ: Vector) throws -> Double? { errorMeasure?.comparison(at: θ).relativeL2 }
 }
 
 extension PhysicsInformedProblem: ResampledProblem {
