@@ -42,21 +42,47 @@ struct Objective: Sendable {
         return Evaluation(loss: LossValue(total: value.loss, terms: value.terms), gradient: value.gradient)
     }
 
-    func residual(at θ: Vector) -> Vector { program.residual(at: θ) }
+    func residual(at θ: Vector) -> Vector { program.residuals(at: θ) }
+
+    func linearization(at θ: Vector) -> any Linearization {
+        ProgramLinearization(residual: program.residuals(at: θ), operator: program.linearised(at: θ))
+    }
+
+    func hessian(at θ: Vector) -> any OptimizationCore.HessianOperator { ProgramHessian(operator: program.hessian(at: θ)) }
 
     /// The residuals of the only term: a row for each point, a column for each residual.
     func pointwise(at θ: Vector) -> Matrix {
         let count = program.terms[0].pointCount
-        return Matrix(rows: count, columns: program.residualCount / count, elements: program.residual(at: θ).elements)
+        return Matrix(rows: count, columns: program.residualCount / count, elements: program.residuals(at: θ).elements)
     }
 
-    /// The first term and point with a residual that is not finite.
-    func firstFault(at θ: Vector) -> (term: Int, point: Int)? {
-        guard let row = program.residual(at: θ).firstIndex(where: { !$0.isFinite }) else { return nil }
-        for (index, term) in program.terms.enumerated() {
-            let range = program.residualRange(ofTerm: index)
-            if range.contains(row) { return (index, (row - range.lowerBound) % term.pointCount) }
+    /// The first term and point with a residual, or a partial of one, that is not finite.
+    func firstFault(at θ: Vector) -> (term: Int, point: Int)? { program.locateNonFinite(θ).map { ($0.term, $0.point) } }
+}
+
+/// J of a program at θ, with the residual there.
+private struct ProgramLinearization: Linearization {
+    let residual: Vector
+    let `operator`: Linearisation
+
+    var residualCount: Int { `operator`.rows }
+    var parameterCount: Int { `operator`.columns }
+    func product(_ v: Vector) -> Vector { `operator`.times(v) }
+    func transposedProduct(_ w: Vector) -> Vector { `operator`.transposedTimes(w) }
+    func jacobian(rows: Range<Int>) -> Matrix {
+        var matrix = Matrix.zeros(rows.count, parameterCount)
+        matrix.elements.withUnsafeMutableBufferPointer { buffer in
+            if let base = buffer.baseAddress, !rows.isEmpty { `operator`.jacobian(rows: rows, into: base, leading: rows.count) }
         }
-        return nil
+        return matrix
     }
+    func gramian() -> Matrix { `operator`.normalMatrix() }
+    func kernel() -> Matrix { `operator`.outerMatrix() }
+}
+
+private struct ProgramHessian: OptimizationCore.HessianOperator {
+    let `operator`: Differentiation.HessianOperator
+
+    var parameterCount: Int { `operator`.program.parameterCount }
+    func product(_ v: Vector) -> Vector { `operator`.times(v) }
 }

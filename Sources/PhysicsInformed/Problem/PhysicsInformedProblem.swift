@@ -112,7 +112,7 @@ extension PhysicsInformedProblem: LeastSquaresProblem, TwiceDifferentiableProble
     public func lossAndGradient(at θ: Vector) throws -> Evaluation { objective.lossAndGradient(at: θ) }
     public func residual(at θ: Vector) throws -> Vector { objective.residual(at: θ) }
     public func linearization(at θ: Vector) throws -> any Linearization { objective.linearization(at: θ) }
-    public func hessian(at θ: Vector) throws -> any HessianOperator { objective.hessian(at: θ) }
+    public func hessian(at θ: Vector) throws -> any OptimizationCore.HessianOperator { objective.hessian(at: θ) }
 
     public func locateFault(at θ: Vector) -> Fault? {
         guard let (term, point) = objective.firstFault(at: θ) else { return nil }
