@@ -186,6 +186,15 @@ struct BlockPass {
         }
     }
 
+    /// z̄ᵢ = s²·Σₖ ṙₖ ∂rₖ/∂zᵢ: what JᵀJ·v sends back.
+    func seedResidualTangents() {
+        let seeds = at(layout.g[0])
+        clear(seeds)
+        for (m, (k, i)) in term.partials.enumerated() {
+            ck_add_product(points, term.scale * term.scale, residualTangent(k), partial(m), input(i, of: seeds))
+        }
+    }
+
     /// The tangent of `seedLoss`, after it: z̄ᵢ's tangent = s²·Σₖ (ṙₖ ∂rₖ/∂zᵢ + rₖ Σⱼ ∂²rₖ/∂zᵢ∂zⱼ żⱼ).
     func seedLossTangent() {
         let seeds = at(layout.gdot[0])
