@@ -33,7 +33,8 @@ let core = [
 
 let kits = [
     Row("NeuralModels", ["OptimizationCore", "Differentiation", "LinearAlgebra"]),
-    Row("PhysicsInformed", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"]),
+    Row(
+        "PhysicsInformed", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], tests: ["OptimizationTesting"]),
     Row("RunStorage", ["OptimizationCore", "LinearAlgebra", "CHDF5"]),
     Row("OptimizationTesting", ["OptimizationCore", "LinearAlgebra"]),
 ]

@@ -1,7 +1,207 @@
+// The standing pool of threads behind ck_parallel_for.
+//
+// A job is open while `state` is not CLOSED; a worker joins an open job by raising state's count, takes indices from
+// `next` until none are left, and lowers the count again. The caller works too, closes the job when the indices have run
+// out and waits only for the workers that joined: one that sleeps, or that the machine has not scheduled, delays nobody.
+// Between jobs a worker spins for some tens of microseconds, then sleeps (futex on Linux, a condition elsewhere).
+
 #include "ckernels.h"
-static int threads = 1;
-int ck_thread_count(void) { return threads; }
-void ck_set_thread_count(int count) { threads = count; }
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
+
+enum { SPINS = 2000, MOST_THREADS = 1024 };
+#define CLOSED 0x80000000u
+
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+// MARK: Sleeping until a word changes
+
+#if defined(__linux__)
+
+static void sleep_while(_Atomic uint32_t *word, uint32_t value) {
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+static void wake_all(_Atomic uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
+
+#else
+
+static pthread_mutex_t sleeping = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+
+static void sleep_while(_Atomic uint32_t *word, uint32_t value) {
+    pthread_mutex_lock(&sleeping);
+    while (atomic_load(word) == value) pthread_cond_wait(&changed, &sleeping);
+    pthread_mutex_unlock(&sleeping);
+}
+static void wake_all(_Atomic uint32_t *word) {
+    (void)word;
+    pthread_mutex_lock(&sleeping);
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&sleeping);
+}
+
+#endif
+
+// MARK: The pool
+
+static pthread_mutex_t owner = PTHREAD_MUTEX_INITIALIZER;  // held by the caller whose job runs, and while threads are counted
+static int wanted = 0;                                     // threads asked for, the caller included; 0: not yet decided
+static int started = 0;                                    // workers that exist
+static _Thread_local bool inside = false;                  // whether this thread is running a body
+
+static _Atomic uint32_t generation = 0;  // raised with every job
+static _Atomic uint32_t sleepers = 0;    // workers asleep on `generation`
+static _Atomic uint32_t state = CLOSED;  // CLOSED | number of workers in the job
+static _Atomic uint32_t waiting = 0;     // whether the caller sleeps on `state`
+
+static struct {
+    void (*body)(void *, size_t, int);
+    void *context;
+    size_t count;
+    int threads;
+} job;
+static _Atomic size_t next = 0;
+
+static void take_indices(int worker) {
+    inside = true;
+    for (;;) {
+        size_t index = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
+        if (index >= job.count) break;
+        job.body(job.context, index, worker);
+    }
+    inside = false;
+}
+
+static bool join_job(void) {
+    uint32_t s = atomic_load_explicit(&state, memory_order_relaxed);
+    while (!(s & CLOSED)) {
+        if (atomic_compare_exchange_weak_explicit(&state, &s, s + 1, memory_order_acquire, memory_order_relaxed)) return true;
+    }
+    return false;
+}
+
+static void leave_job(void) {
+    uint32_t before = atomic_fetch_sub(&state, 1);
+    if (before == (CLOSED | 1) && atomic_load(&waiting)) wake_all(&state);
+}
+
+static void *work(void *argument) {
+    int worker = (int)(intptr_t)argument;
+    uint32_t seen = 0;
+    for (;;) {
+        uint32_t now = atomic_load_explicit(&generation, memory_order_acquire);
+        for (int i = 0; now == seen && i < SPINS; i++) {
+            relax();
+            now = atomic_load_explicit(&generation, memory_order_acquire);
+        }
+        if (now == seen) {
+            atomic_fetch_add(&sleepers, 1);
+            while ((now = atomic_load(&generation)) == seen) sleep_while(&generation, seen);
+            atomic_fetch_sub(&sleepers, 1);
+        }
+        seen = now;
+        if (join_job()) {
+            if (worker < job.threads) take_indices(worker);
+            leave_job();
+        }
+    }
+    return NULL;
+}
+
+static int threads_wanted(void) {
+    if (wanted > 0) return wanted;
+    const char *setting = getenv("CURVATURE_NUM_THREADS");
+    long count = setting ? strtol(setting, NULL, 10) : 0;
+    if (count <= 0) count = sysconf(_SC_NPROCESSORS_ONLN);
+    wanted = count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : (int)count;
+    return wanted;
+}
+
+static void start_workers(int count) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals go to the program's own threads
+    while (started < count) {
+        pthread_attr_t attributes;
+        pthread_attr_init(&attributes);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        pthread_attr_setstacksize(&attributes, 8u << 20);
+        pthread_t thread;
+        int failed = pthread_create(&thread, &attributes, work, (void *)(intptr_t)(started + 1));
+        pthread_attr_destroy(&attributes);
+        if (failed) break;  // fewer threads: slower, and the same result
+        started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+int ck_thread_count(void) {
+    pthread_mutex_lock(&owner);
+    int count = threads_wanted();
+    pthread_mutex_unlock(&owner);
+    return count;
+}
+
+void ck_set_thread_count(int count) {
+    pthread_mutex_lock(&owner);
+    wanted = count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : count;
+    pthread_mutex_unlock(&owner);
+}
+
 void ck_parallel_for(size_t count, void (*body)(void *, size_t, int), void *context) {
-    for (size_t i = 0; i < count; i++) body(context, i, 0);
+    ck_parallel_for_at_most(count, MOST_THREADS, body, context);
+}
+
+void ck_parallel_for_at_most(size_t count, int most_threads, void (*body)(void *, size_t, int), void *context) {
+    // Nested, alone, or while another thread's job has the pool: on this thread.
+    if (inside || count <= 1 || most_threads <= 1 || pthread_mutex_trylock(&owner) != 0) {
+        for (size_t i = 0; i < count; i++) body(context, i, 0);
+        return;
+    }
+    int threads = threads_wanted();
+    if (threads > most_threads) threads = most_threads;
+    if ((size_t)threads > count) threads = (int)count;
+    if (threads > 1) start_workers(threads - 1);
+
+    job.body = body;
+    job.context = context;
+    job.count = count;
+    job.threads = threads;
+    atomic_store_explicit(&next, 0, memory_order_relaxed);
+    if (threads > 1) {
+        atomic_store(&state, 0);
+        atomic_fetch_add(&generation, 1);
+        if (atomic_load(&sleepers) > 0) wake_all(&generation);
+    }
+    take_indices(0);
+    if (threads > 1) {
+        uint32_t s = atomic_fetch_or(&state, CLOSED) | CLOSED;
+        for (int i = 0; s != CLOSED && i < SPINS; i++) {
+            relax();
+            s = atomic_load(&state);
+        }
+        if (s != CLOSED) {
+            atomic_store(&waiting, 1);
+            while ((s = atomic_load(&state)) != CLOSED) sleep_while(&state, s);
+            atomic_store(&waiting, 0);
+        }
+    }
+    pthread_mutex_unlock(&owner);
 }

@@ -1,12 +1,94 @@
-// Element-wise kernels with run-time dispatch and the standing pool of threads: see threads.c and jets.c.
+// Element-wise kernels with run-time dispatch (dispatch.c) and the standing pool of threads (threads.c).
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 
+// MARK: Threads
+
 /// Runs body(context, index, worker) for every index in 0..<count over the pool's threads; returns when all are done.
-/// Which worker takes which index is not fixed: results must not depend on it.
+/// Which worker takes which index is not fixed: results must not depend on it. Nested calls, and calls made while another
+/// thread's job has the pool, run on the calling thread (worker 0).
 void ck_parallel_for(size_t count, void (*body)(void *context, size_t index, int worker), void *context);
+
+/// The same with `worker` below `most_threads`.
+void ck_parallel_for_at_most(
+    size_t count, int most_threads, void (*body)(void *context, size_t index, int worker), void *context);
 
 /// How many threads ck_parallel_for uses, the caller included: CURVATURE_NUM_THREADS, else the machine's cores.
 int ck_thread_count(void);
 void ck_set_thread_count(int count);
+
+// MARK: Instruction sets
+
+enum { CK_BASELINE = 0, CK_AVX2 = 1, CK_AVX512 = 2 };
+
+/// The level of the kernels in use: what the processor offers, or CURVATURE_SIMD=baseline|avx2|avx512 where that is less.
+int ck_simd_level(void);
+/// Asks for a level, for tests; returns the one that is then in use. Not to be called while kernels run.
+int ck_set_simd_level(int level);
+
+// MARK: Activations and their jets
+
+enum { CK_TANH = 0, CK_SIN = 1, CK_GELU = 2, CK_SILU = 3, CK_SOFTPLUS = 4, CK_ACTIVATIONS = 5 };
+/// The highest derivative of an activation that is offered.
+enum { CK_HIGHEST_DERIVATIVE = 6 };
+
+/// σ⁽ᵏ⁾(x) for k = 0…order, one column of `count` after another. `count` may be anything.
+void ck_activation(int activation, int order, size_t count, const double *x, double *derivatives);
+
+/// A set of channels of order ≤ 2: the value, `firsts` first derivatives, `seconds` second derivatives. The second
+/// derivative s is in the directions of the channels pairs[2s] and pairs[2s + 1].
+typedef struct {
+    int32_t firsts;
+    int32_t seconds;
+    const int32_t *pairs;
+} ck_jet;
+
+// Jets of `features` features at `count` points (a multiple of 8): channel c of feature j at j·C·count + c·count, with
+// C = 1 + firsts + seconds. Letters: z before the activation, h = σ(z) after it, g a cotangent, a dot a tangent.
+
+/// z₀ ← z₀ + bias, h ← jet of σ(z).
+void ck_jet_forward(
+    const ck_jet *jet, int activation, size_t count, size_t features, const double *bias, double *z, double *h);
+/// g: h̄ → z̄ in place.
+void ck_jet_reverse(
+    const ck_jet *jet, int activation, size_t count, size_t features, const double *z, const double *h, double *g);
+/// ḣ from ż.
+void ck_jet_tangent(
+    const ck_jet *jet, int activation, size_t count, size_t features, const double *z, const double *h, const double *zdot,
+    double *hdot);
+/// (g, ġ): (h̄, its tangent) → (z̄, its tangent) in place.
+void ck_jet_tangent_reverse(
+    const ck_jet *jet, int activation, size_t count, size_t features, const double *z, const double *h, const double *zdot,
+    double *g, double *gdot);
+
+/// A monomial coefficient · σ⁽ᵏ⁾ · Π columns[factor] of the output `output`; a factor list ends with −1.
+typedef struct {
+    double coefficient;
+    int32_t output;
+    int32_t derivative;
+    int32_t factors[8];
+} ck_monomial;
+
+/// outputs[o·count + i] ← Σ over the monomials of o, in their order, at the points i < count (a multiple of 8). The
+/// monomials are sorted by output and every output below `outputs_count` has one; sigma holds σ⁽ᵏ⁾ at k·count.
+void ck_jet_polynomial(
+    size_t count, const ck_monomial *monomials, size_t monomial_count, const double *const *columns, const double *sigma,
+    double *outputs);
+
+// MARK: Sums and outer products over points
+
+/// x ← x + value.
+void ck_add_constant(size_t count, double value, double *x);
+/// Σ xᵢ, Σ xᵢyᵢ: in eight interleaved partial sums, the same at every level but for fused multiply-adds.
+double ck_sum(size_t count, const double *x);
+double ck_dot(size_t count, const double *x, const double *y);
+/// y ← y + a·x, y ← y + a·x∘w.
+void ck_axpy(size_t count, double a, const double *x, double *y);
+void ck_add_product(size_t count, double a, const double *x, const double *w, double *y);
+
+/// Rows of a dense layer's Jacobian: out[i + (m·outputs + j)·leading] ← Σ_c g[c, i, j]·h[c, i, m] for the points i < rows,
+/// of blocks of `count` points with `channels` channels.
+void ck_jacobian_rows(
+    size_t rows, size_t count, size_t channels, size_t inputs, size_t outputs, const double *h, const double *g, double *out,
+    size_t leading);

@@ -1,0 +1,67 @@
+import NeuralModels
+import OptimizationCore
+import PhysicsInformed
+
+/// The settings of `poisson-1d`: frequency, network and points.
+///
+/// Defaults: one hidden layer of 32 tanh units (97 parameters), 256 points at the midpoints of a grid and the two ends, whose weight
+/// is 100. The units start spread over the interval with slope 4: with a Glorot start all of them bend at its left end.
+public struct PoissonOnIntervalSetup: ProblemConfiguration {
+    /// k.
+    public var frequency = 4
+    public var network = PerceptronSettings(width: 32, depth: 1, initialization: .lecunNormal, firstLayerSlope: 4)
+    public var points = PointPlan(interior: 256, boundary: 2, monitor: 500, sampling: .grid, boundaryWeight: 100)
+
+    public init() {}
+
+    public static let identifier = "poisson-1d"
+    public static let summary = "−u″ = (kπ)² sin kπx on the unit interval with u = 0 at its ends"
+    public static var fields: [Field<Self>] {
+        [
+            .integer("frequency", \.frequency, atLeast: 1, meaning: "k, the half waves in the interval"),
+            .section("network", \.network, meaning: "the network"),
+            .section("points", \.points, meaning: "the points of the loss terms and their weights"),
+        ]
+    }
+
+    public func makeProblem(seed: UInt64) throws -> any Problem {
+        let pde = PoissonOnInterval(frequency: frequency)
+        return try PhysicsInformedProblem(
+            pde, model: try network.perceptron(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+    }
+}
+
+/// The settings of `poisson-2d`: network and points.
+///
+/// Defaults: two hidden layers of 32 tanh units (1 185 parameters), 900 scrambled Sobol points of the interior, 30 on each edge.
+public struct PoissonOnSquareSetup: ProblemConfiguration {
+    public var network = PerceptronSettings(width: 32, depth: 2)
+    public var points = PointPlan(interior: 900, boundary: 120, boundaryWeight: 1)
+
+    public init() {}
+
+    public static let identifier = "poisson-2d"
+    public static let summary = "−Δu = 2π² sin πx sin πy on the unit square with u = 0 on its boundary"
+    public static var fields: [Field<Self>] {
+        [
+            .section("network", \.network, meaning: "the network"),
+            .section("points", \.points, meaning: "the points of the loss terms and their weights"),
+        ]
+    }
+
+    public func makeProblem(seed: UInt64) throws -> any Problem {
+        let pde = PoissonOnSquare()
+        return try PhysicsInformedProblem(
+            pde, model: try network.perceptron(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+    }
+}
+
+/// Registers the problems `poisson-1d` and `poisson-2d`.
+public enum PoissonPlugin: Plugin {
+    public static let identifier = "poisson"
+
+    public static func register(in registry: inout Registry) throws {
+        try registry.register(problem: PoissonOnIntervalSetup.self)
+        try registry.register(problem: PoissonOnSquareSetup.self)
+    }
+}

@@ -1,0 +1,95 @@
+// Which kernels are called: decided once, at the first call, from the processor and CURVATURE_SIMD.
+
+#include "kernels.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const ck_kernels *_Atomic chosen = NULL;
+static _Atomic int chosen_level = CK_BASELINE;
+
+static int highest_level(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+        && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma"))
+        return CK_AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return CK_AVX2;
+#endif
+    return CK_BASELINE;
+}
+
+int ck_set_simd_level(int level) {
+    int highest = highest_level();
+    if (level > highest) level = highest;
+    const ck_kernels *table = &ck_kernels_baseline;
+#if defined(__x86_64__)
+    if (level == CK_AVX2) table = &ck_kernels_avx2;
+    if (level == CK_AVX512) table = &ck_kernels_avx512;
+#endif
+    atomic_store(&chosen_level, level);
+    atomic_store(&chosen, table);
+    return level;
+}
+
+static void decide(void) {
+    int level = CK_AVX512;
+    const char *setting = getenv("CURVATURE_SIMD");
+    if (setting && strcmp(setting, "baseline") == 0) level = CK_BASELINE;
+    if (setting && strcmp(setting, "avx2") == 0) level = CK_AVX2;
+    ck_set_simd_level(level);
+}
+
+static const ck_kernels *kernels(void) {
+    const ck_kernels *table = atomic_load_explicit(&chosen, memory_order_acquire);
+    if (table) return table;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, decide);
+    return atomic_load(&chosen);
+}
+
+int ck_simd_level(void) {
+    kernels();
+    return atomic_load(&chosen_level);
+}
+
+void ck_activation(int activation, int order, size_t count, const double *x, double *derivatives) {
+    kernels()->activation(activation, order, count, x, derivatives);
+}
+void ck_jet_forward(
+    const ck_jet *jet, int activation, size_t count, size_t features, const double *bias, double *z, double *h) {
+    kernels()->forward(jet, activation, count, features, bias, z, h);
+}
+void ck_jet_reverse(
+    const ck_jet *jet, int activation, size_t count, size_t features, const double *z, const double *h, double *g) {
+    kernels()->reverse(jet, activation, count, features, z, h, g);
+}
+void ck_jet_tangent(
+    const ck_jet *jet, int activation, size_t count, size_t features, const double *z, const double *h, const double *zdot,
+    double *hdot) {
+    kernels()->tangent(jet, activation, count, features, z, h, zdot, hdot);
+}
+void ck_jet_tangent_reverse(
+    const ck_jet *jet, int activation, size_t count, size_t features, const double *z, const double *h, const double *zdot,
+    double *g, double *gdot) {
+    kernels()->tangent_reverse(jet, activation, count, features, z, h, zdot, g, gdot);
+}
+void ck_jet_polynomial(
+    size_t count, const ck_monomial *monomials, size_t monomial_count, const double *const *columns, const double *sigma,
+    double *outputs) {
+    kernels()->polynomial(count, monomials, monomial_count, columns, sigma, outputs);
+}
+void ck_add_constant(size_t count, double value, double *x) { kernels()->add_constant(count, value, x); }
+double ck_sum(size_t count, const double *x) { return kernels()->sum(count, x); }
+double ck_dot(size_t count, const double *x, const double *y) { return kernels()->dot(count, x, y); }
+void ck_axpy(size_t count, double a, const double *x, double *y) { kernels()->axpy(count, a, x, y); }
+void ck_add_product(size_t count, double a, const double *x, const double *w, double *y) {
+    kernels()->add_product(count, a, x, w, y);
+}
+void ck_jacobian_rows(
+    size_t rows, size_t count, size_t channels, size_t inputs, size_t outputs, const double *h, const double *g, double *out,
+    size_t leading) {
+    kernels()->jacobian_rows(rows, count, channels, inputs, outputs, h, g, out, leading);
+}

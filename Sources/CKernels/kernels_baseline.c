@@ -1,0 +1,13 @@
+// The kernels for what every processor of the target has (SSE2, NEON).
+
+#include "kernels.h"
+
+#include <math.h>
+
+#define VBYTES 16
+#define LEVEL(name) name##_baseline
+
+#include "vectormath.inc"
+#include "activations.inc"
+#include "jets.inc"
+#include "sums.inc"

@@ -1,0 +1,169 @@
+import CKernels
+import LinearAlgebra
+
+/// How a program is compiled; the defaults are right for everything but tests and tuning.
+public struct ProgramOptions: Sendable, Hashable {
+    /// Whether jets take the generic rule for any order instead of the kernels written out for order ≤ 2.
+    public var usesGenericRule = false
+    /// The points of a block; nil chooses them so that a block's passes stay in cache.
+    public var blockSize: Int?
+
+    public init(usesGenericRule: Bool = false, blockSize: Int? = nil) {
+        precondition(blockSize.map { $0 > 0 && $0 % 8 == 0 } ?? true, "a block's points must be a multiple of 8")
+        (self.usesGenericRule, self.blockSize) = (usesGenericRule, blockSize)
+    }
+}
+
+/// A loss L(θ) = ½‖r(θ)‖² made of terms at points, over a network: one immutable program from which every product comes.
+///
+/// The residual vector holds the terms one after another; in a term the residuals rₖ one after another, and in these the
+/// points: entry offset + k·count + i is s·rₖ at point i. Points go through the network in blocks (`BlockPass`) that stay in
+/// cache; memory does not grow with their number beyond the points and the result. Blocks are gathered into shards that
+/// depend on the points and parameters alone, and sums run over blocks, then shards, in order: a result has the same bits for
+/// any number of threads. It may differ, by rounding, between instruction sets.
+public struct Program: Sendable {
+    public let network: DenseNetwork
+    public let terms: [ProgramTerm]
+    public let options: ProgramOptions
+    let layers: LayerSequence
+    let compiled: [CompiledTerm]
+    let blocks: [Block]
+    /// Runs of blocks of about equal cost.
+    let shards: [Range<Int>]
+    let workspaces = WorkspacePool()
+    let accumulators = WorkspacePool()
+    private let layouts: [[BlockLayout]]
+    private let columnCapacity: Int
+
+    /// Points that pass together.
+    struct Block {
+        var term: Int
+        var start: Int
+        var points: Int
+    }
+
+    public init(network: DenseNetwork, terms: [ProgramTerm], options: ProgramOptions = ProgramOptions()) {
+        (self.network, self.terms, self.options) = (network, terms, options)
+        let layers = LayerSequence(network)
+        var offset = 0
+        var compiled: [CompiledTerm] = []
+        for term in terms {
+            compiled.append(CompiledTerm(term, of: layers, options: options, residualOffset: offset))
+            offset += term.residualCount
+        }
+        var blocks: [Block] = []
+        for (t, term) in compiled.enumerated() {
+            for start in stride(from: 0, to: term.count, by: term.blockSize) {
+                blocks.append(Block(term: t, start: start, points: min(term.blockSize, term.count - start)))
+            }
+        }
+        (self.layers, self.compiled, self.blocks) = (layers, compiled, blocks)
+        shards = Program.shards(of: blocks, terms: compiled, parameters: layers.parameterCount)
+        layouts = compiled.map { term in PassKind.allCases.map { BlockLayout(term, of: layers, for: $0) } }
+        columnCapacity = compiled.reduce(1) { max($0, BlockPass.columnCapacity($1)) }
+        residualCount = offset
+    }
+
+    public var parameterCount: Int { layers.parameterCount }
+    /// The length of the residual vector.
+    public let residualCount: Int
+    public var termNames: [String] { terms.map(\.name) }
+    /// Where a term's residuals lie in the residual vector.
+    public func residualRange(ofTerm index: Int) -> Range<Int> {
+        compiled[index].residualOffset..<(compiled[index].residualOffset + compiled[index].residualTotal)
+    }
+
+    /// The same program with a term's points (and data, and scale) replaced.
+    public func replacing(term index: Int, points: [[Double]], data: [[Double]] = [], scale: Double? = nil) -> Program {
+        precondition(terms.indices.contains(index), "term \(index) of \(terms.count)")
+        var terms = terms
+        terms[index].points = points
+        terms[index].data = data
+        if let scale { terms[index].scale = scale }
+        return Program(network: network, terms: terms, options: options)
+    }
+
+    /// The same program with other factors s of its terms.
+    public func replacing(scales: [Double]) -> Program {
+        precondition(scales.count == terms.count, "\(scales.count) factors for \(terms.count) terms")
+        var terms = terms
+        for (i, scale) in scales.enumerated() { terms[i].scale = scale }
+        return Program(network: network, terms: terms, options: options)
+    }
+
+    // MARK: Shards
+
+    /// At most this many shards, and at most this much memory for a gradient in each.
+    private static let mostShards = 64
+    private static let accumulatorBytes = 64 << 20
+
+    private static func shards(of blocks: [Block], terms: [CompiledTerm], parameters: Int) -> [Range<Int>] {
+        let most = max(1, min(mostShards, blocks.count, accumulatorBytes / (8 * max(parameters, 1))))
+        let costs = blocks.map { $0.points * terms[$0.term].rule.space.count }
+        let total = costs.reduce(0, +)
+        var shards: [Range<Int>] = []
+        var (first, spent) = (0, 0)
+        for (i, cost) in costs.enumerated() {
+            spent += cost
+            let reached = spent * most >= total * (shards.count + 1)
+            if reached || i == costs.count - 1 {
+                shards.append(first..<(i + 1))
+                first = i + 1
+            }
+        }
+        return shards
+    }
+
+    // MARK: Running passes
+
+    /// Runs `body(item, pass maker)` for every item on the pool, each worker with a workspace for passes of `kind`.
+    func overItems(_ count: Int, _ kind: PassKind, _ body: (_ item: Int, _ workspace: Workspace) -> Void) {
+        let workers = min(ThreadPool.threadCount, max(count, 1))
+        let capacity = layouts.reduce(0) { max($0, $1[kind.rawValue].total) }
+        workspaces.borrowing(workers, capacity: capacity, columns: columnCapacity) { workspaces in
+            parallelFor(count: count, maximumWorkers: workers) { item, worker in body(item, workspaces[worker]) }
+        }
+    }
+
+    func pass(_ kind: PassKind, term: Int, start: Int, points: Int, in workspace: Workspace) -> BlockPass {
+        BlockPass(compiled[term], layers, layouts[term][kind.rawValue], workspace, start: start, points: points)
+    }
+
+    func overBlocks(_ kind: PassKind, _ body: (_ shard: Int, _ pass: BlockPass) -> Void) {
+        overItems(shards.count, kind) { shard, workspace in
+            for block in shards[shard] {
+                let block = blocks[block]
+                body(shard, pass(kind, term: block.term, start: block.start, points: block.points, in: workspace))
+            }
+        }
+    }
+
+    /// Sums over all blocks: a vector of ℝᴾ, that `body` adds to, into `sum`; and numbers per term, that it returns.
+    func accumulating(
+        _ kind: PassKind, into sum: UnsafeMutableBufferPointer<Double>, _ body: (BlockPass, _ vector: MutableDoubles) -> Double
+    ) -> [Double] {
+        let (parameters, terms) = (parameterCount, compiled.count)
+        precondition(sum.count == parameters, "a vector of \(sum.count) for \(parameters) parameters")
+        guard let sumBase = sum.baseAddress else { return Array(repeating: 0, count: terms) }
+        let stride = (parameters + terms + 7) / 8 * 8
+        return accumulators.borrowing(1, capacity: max(shards.count, 1) * stride, columns: 1) { memory in
+            let base = memory[0].base
+            overItems(shards.count, kind) { shard, workspace in
+                let vector = base + shard * stride
+                vector.update(repeating: 0, count: stride)
+                for block in shards[shard] {
+                    let block = blocks[block]
+                    let pass = pass(kind, term: block.term, start: block.start, points: block.points, in: workspace)
+                    vector[parameters + block.term] += body(pass, vector)
+                }
+            }
+            let portion = 4096
+            parallelFor(count: (parameters + portion - 1) / portion) { index, _ in
+                let (low, length) = (index * portion, min(portion, parameters - index * portion))
+                (sumBase + low).update(repeating: 0, count: length)
+                for shard in shards.indices { ck_axpy(length, 1, base + shard * stride + low, sumBase + low) }
+            }
+            return (0..<terms).map { term in shards.indices.reduce(0.0) { $0 + base[$1 * stride + parameters + term] } }
+        }
+    }
+}

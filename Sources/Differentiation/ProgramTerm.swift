@@ -1,0 +1,99 @@
+/// A term of a loss, ½‖s·r‖²: what is evaluated, where, and with which factor s.
+public struct ProgramTerm: Sendable {
+    public var name: String
+    public var function: any PointwiseFunction
+    /// The points by coordinate: `points[i][k]` is the i-th coordinate of point k.
+    public var points: [[Double]]
+    /// The columns of pointwise data, of one entry a point.
+    public var data: [[Double]]
+    /// s = √(weight / number of points).
+    public var scale: Double
+
+    public init(name: String, function: any PointwiseFunction, points: [[Double]], data: [[Double]] = [], scale: Double) {
+        (self.name, self.function, self.points, self.data, self.scale) = (name, function, points, data, scale)
+    }
+
+    public var pointCount: Int { points.first?.count ?? 0 }
+    public var residualCount: Int { function.residualCount * pointCount }
+}
+
+/// A term as the passes use it: its points in one piece, where its channels lie, and the layout of a block.
+struct CompiledTerm: Sendable {
+    let name: String
+    let function: any PointwiseFunction
+    let scale: Double
+    let count: Int
+    let coordinates: Columns
+    let data: Columns
+    let rule: ActivationRule
+    /// For every input of the function: the network's output and the channel it is.
+    let inputs: [(field: Int, channel: Int)]
+    let partials: [(residual: Int, input: Int)]
+    let secondPartials: [(residual: Int, first: Int, second: Int)]
+    let residuals: Int
+    /// Where the term's residuals begin in the residual vector.
+    let residualOffset: Int
+    /// The points of a full block.
+    let blockSize: Int
+
+    init(_ term: ProgramTerm, of network: LayerSequence, options: ProgramOptions, residualOffset: Int) {
+        let function = term.function
+        let name = term.name
+        precondition(
+            function.dimension == network.dimension && term.points.count == network.dimension,
+            "term \(name): points of \(term.points.count) coordinates, a residual in \(function.dimension), a network in \(network.dimension)"
+        )
+        precondition(
+            function.channels.allSatisfy { $0.field >= 0 && $0.field < network.outputs },
+            "term \(name) reads a field beyond the network's \(network.outputs)")
+        precondition(term.data.count == function.dataCount, "term \(name): \(term.data.count) columns of data, not \(function.dataCount)")
+        precondition(
+            (term.points + term.data).allSatisfy { $0.count == term.pointCount }, "term \(name): columns of different lengths")
+        self.name = name
+        self.function = function
+        scale = term.scale
+        count = term.pointCount
+        coordinates = Columns(term.points, count: count)
+        data = Columns(term.data, count: count)
+        let space = JetSpace(containing: function.channels.map(\.derivative), dimension: network.dimension)
+        rule = ActivationRule(network.activation, space, generic: options.usesGenericRule)
+        inputs = function.channels.map { ($0.field, space.channel(of: $0.derivative)) }
+        partials = function.partials
+        secondPartials = function.secondPartials
+        residuals = function.residualCount
+        self.residualOffset = residualOffset
+        blockSize = options.blockSize ?? CompiledTerm.blockSize(network, channels: space.count)
+    }
+
+    var residualTotal: Int { residuals * count }
+
+    /// As many points as keep what a block's forward and backward touch within the second-level cache.
+    private static func blockSize(_ network: LayerSequence, channels: Int) -> Int {
+        let widths = network.layers.reduce(0) { $0 + $1.outputs + $1.savedWidth } + 2 * network.greatestWidth
+        let points = cacheBudget / (8 * widths * channels)
+        return min(max(points / 8 * 8, 32), 256)
+    }
+
+    private static let cacheBudget = 600_000
+}
+
+/// Columns of equal length in one piece of memory that never changes.
+// Sendable: the memory is written in `init` only.
+final class Columns: @unchecked Sendable {
+    private let base: MutableDoubles
+    let count: Int
+
+    init(_ columns: [[Double]], count: Int) {
+        self.count = count
+        base = .allocate(capacity: max(1, columns.count * count))
+        for (i, column) in columns.enumerated() {
+            column.withUnsafeBufferPointer { buffer in
+                if let source = buffer.baseAddress { (base + i * count).initialize(from: source, count: count) }
+            }
+        }
+    }
+
+    deinit { base.deallocate() }
+
+    func column(_ i: Int) -> Doubles { Doubles(base + i * count) }
+}

@@ -1,0 +1,155 @@
+import Differentiation
+import LinearAlgebra
+import OptimizationCore
+
+/// A fully connected network: x ↦ W_Dᵀ σ(… σ(W₁ᵀ x̂ + b₁) …) + b_D, with the coordinates scaled to x̂ = ax + c if asked.
+///
+/// Blocks: `layer1.weights` ∈ ℝᵈˣᵂ, `layer1.biases` ∈ ℝᵂ, …, the last ones being the output's, each in row-major order. Weights are
+/// drawn layer by layer as ``initialization`` says, biases start at zero; ``FirstLayer`` may say otherwise for the first one.
+/// P = Σ (in + 1)·out.
+public struct MultilayerPerceptron: NetworkModel, Hashable {
+    public let network: DenseNetwork
+    public let initialization: WeightInitialization
+    public let firstLayer: FirstLayer
+    public let layout: ParameterLayout
+
+    /// How the first layer is drawn.
+    public enum FirstLayer: Sendable, Hashable {
+        /// As the others.
+        case likeTheOthers
+        /// Weights slope·N(0, 1); biases −wᵀx₀ with x₀ uniform over the box, so that the units' midpoints are spread over it. With one
+        /// hidden layer this lets networks for oscillating solutions start with features where the solution has them.
+        case spread(slope: Double, over: [ClosedRange<Double>])
+    }
+
+    /// Throws a ``ModelError`` where there is a layer without units or `scaling` is not of `inputs` ranges of positive length.
+    ///
+    /// `scaling` gives the range of each coordinate; it is mapped to [−1, 1] before the first layer. Derivatives are in the
+    /// coordinates as they are.
+    public init(
+        inputs: Int, hidden: [Int], outputs: Int, activation: Activation = .tanh, initialization: WeightInitialization = .glorotNormal,
+        firstLayer: FirstLayer = .likeTheOthers, scaling: [ClosedRange<Double>]? = nil
+    ) throws {
+        guard inputs > 0, outputs > 0 else { throw ModelError("a network of \(inputs) inputs and \(outputs) outputs: each must be ≥ 1") }
+        if let bad = hidden.firstIndex(where: { $0 < 1 }) {
+            throw ModelError("hidden layer \(bad + 1) of the network has \(hidden[bad]) units: it needs at least one")
+        }
+        if let scaling {
+            guard scaling.count == inputs, scaling.allSatisfy({ $0.lowerBound < $0.upperBound }) else {
+                throw ModelError("the inputs are scaled by the ranges \(scaling): \(inputs) of positive length are needed")
+            }
+        }
+        if case .spread(let slope, let box) = firstLayer {
+            guard slope > 0, slope.isFinite, box.count == inputs else {
+                throw ModelError(
+                    "the first layer is spread with slope \(slope) over \(box.count) ranges: a positive slope and \(inputs) ranges are needed"
+                )
+            }
+        }
+        self.initialization = initialization
+        self.firstLayer = firstLayer
+        network = DenseNetwork(
+            inputs: inputs, hidden: hidden, outputs: outputs, activation: activation,
+            inputFactors: scaling?.map { 2 / ($0.upperBound - $0.lowerBound) },
+            inputOffsets: scaling?.map { -($0.upperBound + $0.lowerBound) / ($0.upperBound - $0.lowerBound) })
+        layout = ParameterLayout(
+            network.layers.enumerated().flatMap { index, layer in
+                [("layer\(index + 1).weights", [layer.inputs, layer.outputs]), ("layer\(index + 1).biases", [layer.outputs])]
+            })
+    }
+
+    public func initialParameters(from random: inout RandomStream) -> Parameters {
+        var θ = Vector.zeros(network.parameterCount)
+        for layer in network.layers {
+            if layer.weightOffset == 0, case .spread(let slope, let box) = firstLayer {
+                spread(slope, over: box, layer, &θ, &random)
+                continue
+            }
+            for i in layer.weightOffset..<layer.biasOffset {
+                θ[i] = initialization.weight(inputs: layer.inputs, outputs: layer.outputs, random: &random)
+            }
+        }
+        return Parameters(layout: layout, values: θ)
+    }
+
+    private func spread(
+        _ slope: Double, over box: [ClosedRange<Double>], _ layer: DenseNetwork.Layer, _ θ: inout Vector, _ random: inout RandomStream
+    ) {
+        for j in 0..<layer.outputs {
+            var bias = 0.0
+            for i in 0..<layer.inputs {
+                let weight = slope * random.normal()
+                // Where the unit's midpoint lies, as the network sees it: x̂ = ax + c.
+                let midpoint = network.inputFactors[i] * random.uniform(in: box[i]) + network.inputOffsets[i]
+                θ[layer.weightOffset + i * layer.outputs + j] = weight
+                bias -= weight * midpoint
+            }
+            θ[layer.biasOffset + j] = bias
+        }
+    }
+}
+
+/// The settings of a ``MultilayerPerceptron`` with hidden layers of one width.
+public struct PerceptronSettings: Configurable, Hashable {
+    /// Units of each hidden layer.
+    public var width = 20
+    /// Hidden layers.
+    public var depth = 4
+    public var activation = Activation.tanh
+    public var initialization = WeightInitialization.glorotNormal
+    /// The slope of a first layer that is spread over the domain; 0 for one that is drawn like the others.
+    public var firstLayerSlope = 0.0
+    /// Whether each coordinate's range is mapped to [−1, 1] before the first layer.
+    public var scalesInputs = false
+
+    public init() {}
+
+    public init(
+        width: Int, depth: Int, activation: Activation = .tanh, initialization: WeightInitialization = .glorotNormal,
+        firstLayerSlope: Double = 0
+    ) {
+        (self.width, self.depth, self.activation) = (width, depth, activation)
+        (self.initialization, self.firstLayerSlope) = (initialization, firstLayerSlope)
+    }
+
+    public static let identifier = "multilayer-perceptron"
+    public static let summary = "fully connected network with hidden layers of one width"
+    public static var fields: [Field<Self>] {
+        [
+            .integer("width", \.width, atLeast: 1, meaning: "units of each hidden layer"),
+            .integer("depth", \.depth, atLeast: 0, meaning: "hidden layers"),
+            .choice("activation", \.activation, meaning: "the activation between the layers"),
+            .choice("initialization", \.initialization, meaning: "how the weights are drawn; biases start at zero"),
+            .number(
+                "firstLayerSlope", \.firstLayerSlope, in: .nonNegative,
+                meaning: "slope of a first layer whose units are spread over the domain; 0 draws it like the others"),
+            .flag("scalesInputs", \.scalesInputs, meaning: "whether each coordinate's range is mapped to [−1, 1] first"),
+        ]
+    }
+
+    /// The network on the box `ranges`, one for each coordinate.
+    public func perceptron(over ranges: [ClosedRange<Double>], outputs: Int) throws -> MultilayerPerceptron {
+        guard depth >= 0 else { throw ModelError("a network of \(depth) hidden layers: there cannot be fewer than none") }
+        return try MultilayerPerceptron(
+            inputs: ranges.count, hidden: Array(repeating: width, count: depth), outputs: outputs, activation: activation,
+            initialization: initialization,
+            firstLayer: firstLayerSlope == 0 ? .likeTheOthers : .spread(slope: firstLayerSlope, over: ranges),
+            scaling: scalesInputs ? ranges : nil)
+    }
+}
+
+extension Field {
+    /// A part with settings of its own, of which those that are not given keep the values they have in the whole.
+    public static func section<Value: Configurable>(_ name: String, _ path: Path<Value>, meaning: String) -> Field {
+        Field(name, range: Value.identifier, meaning: meaning, read: { $0[keyPath: path].settings.removing("name") }) {
+            root, setting, place in
+            guard case .map(let given) = setting.value else {
+                throw ConfigurationError(path: place, line: setting.line, reason: "should be a map of the settings of \(Value.identifier)")
+            }
+            let present = root[keyPath: path].settings
+            guard case .map(let pairs) = present.value else { preconditionFailure("settings are a map") }
+            let kept = pairs.filter { pair in !given.contains { $0.key == pair.key } }
+            root[keyPath: path] = try Value(Setting(.map(kept + given), line: setting.line), path: place)
+        }
+    }
+}

@@ -1,0 +1,22 @@
+import Differentiation
+import OptimizationCore
+
+/// A model whose derivatives the engine takes: a network with coordinates in and fields out, and its start.
+public protocol NetworkModel: Model {
+    /// The network that programs are built on. Its parameters lie in the order of ``OptimizationCore/Model/layout``.
+    var network: DenseNetwork { get }
+}
+
+extension NetworkModel {
+    /// The number of coordinates.
+    public var inputCount: Int { network.inputs }
+    /// The number of fields.
+    public var outputCount: Int { network.outputs }
+}
+
+/// A model that cannot be made as asked.
+public struct ModelError: Error, Hashable, CustomStringConvertible {
+    public let description: String
+
+    public init(_ description: String) { self.description = description }
+}

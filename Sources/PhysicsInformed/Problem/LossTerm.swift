@@ -1,0 +1,103 @@
+import Differentiation
+import LinearAlgebra
+import OptimizationCore
+
+/// One term of the loss: a traced residual, the points where it is taken, the data it reads there, and its weight.
+///
+/// Its share of the loss is ½ (weight / points) Σ r².
+struct LossTerm: Sendable {
+    let name: String
+    let domain: Domain
+    let function: CompiledResidual
+    /// The condition that the term imposes; nil for the equation.
+    let condition: Condition?
+    /// A row each.
+    private(set) var points: Matrix
+    /// Columns of as many entries as there are points.
+    private(set) var data: [[Double]]
+    var weight: Double
+    /// Whether the points are others than those that the problem was set up with.
+    private(set) var isResampled = false
+
+    private init(
+        name: String, domain: Domain, function: CompiledResidual, condition: Condition?, points: Matrix, weight: Double
+    ) throws {
+        (self.name, self.domain, self.function, self.condition) = (name, domain, function, condition)
+        (self.points, self.data, self.weight) = (points, [], weight)
+        self.data = try Self.data(for: condition, at: points, on: domain, term: name)
+    }
+
+    private static func data(for condition: Condition?, at points: Matrix, on domain: Domain, term: String) throws -> [[Double]] {
+        guard points.rows > 0 else { throw PhysicsError("term “\(term)” needs at least one point") }
+        guard points.columns == domain.dimension else {
+            throw PhysicsError("points of term “\(term)” have \(points.columns) coordinates, the domain has \(domain.dimension)")
+        }
+        for i in 0..<points.rows where !domain.contains(points.row(i)) {
+            throw PhysicsError("point \(domain.axes.place(points.row(i))) of term “\(term)” lies outside the domain")
+        }
+        return try condition?.data(at: points, on: domain) ?? []
+    }
+
+    /// The term of the equation itself. Named after it where it is one equation, else “interior”.
+    static func equation(of pde: any PDEProblem, at points: Matrix, weight: Double) throws -> LossTerm {
+        let trace = try Trace.run(axes: pde.domain.axes, fields: pde.outputCount) { network, p in
+            try pde.residuals(try checkedFields(of: pde, network, p), at: p)
+        }
+        let name = trace.names.count == 1 ? trace.names[0] : "interior"
+        return try LossTerm(
+            name: name, domain: pde.domain, function: trace.compiled, condition: nil, points: points, weight: weight)
+    }
+
+    static func condition(_ condition: Condition, of pde: any PDEProblem, at points: Matrix, weight: Double) throws -> LossTerm {
+        let axes = pde.domain.axes
+        if condition.quantity == .timeDerivative, axes.time == nil {
+            throw PhysicsError("condition “\(condition.name)” prescribes a rate, but no axis of the domain is time")
+        }
+        let trace = try Trace.run(
+            axes: axes, fields: pde.outputCount, data: ["target"], withNormal: condition.quantity == .normalDerivative
+        ) { network, p in
+            let fields = try checkedFields(of: pde, network, p)
+            return [Residual(condition.name, condition.residual(fields, at: p, timeAxis: axes.time))]
+        }
+        return try LossTerm(
+            name: condition.name, domain: pde.domain, function: trace.compiled, condition: condition, points: points, weight: weight)
+    }
+
+    /// The fields themselves at some points, as residuals: what a prediction evaluates.
+    static func prediction(of pde: any PDEProblem, at points: Matrix) throws -> LossTerm {
+        let trace = try Trace.run(axes: pde.domain.axes, fields: pde.outputCount) { network, p in
+            let fields = try checkedFields(of: pde, network, p)
+            return (0..<fields.count).map { Residual("field \($0)", fields[$0]) }
+        }
+        return try LossTerm(name: "fields", domain: pde.domain, function: trace.compiled, condition: nil, points: points, weight: 1)
+    }
+
+    /// The same term elsewhere.
+    func at(_ points: Matrix) throws -> LossTerm {
+        var term = self
+        term.data = try Self.data(for: condition, at: points, on: domain, term: name)
+        term.points = points
+        term.isResampled = true
+        return term
+    }
+
+    /// The term on some of its points.
+    func restricted(to indices: [Int]) throws -> LossTerm {
+        guard !indices.isEmpty else { throw PhysicsError("the batch takes no point of term “\(name)”: it needs at least one of each") }
+        if let bad = indices.first(where: { !(0..<points.rows).contains($0) }) {
+            throw PhysicsError("the batch asks for point \(bad) of term “\(name)”, which has \(points.rows)")
+        }
+        var term = self
+        term.points = Matrix(indices.count, points.columns) { points[indices[$0], $1] }
+        term.data = data.map { column in indices.map { column[$0] } }
+        return term
+    }
+
+    private static func checkedFields(of pde: any PDEProblem, _ network: Fields, _ p: Point) throws -> Fields {
+        let fields = pde.fields(of: network, at: p)
+        guard fields.count == pde.fieldCount else {
+            throw PhysicsError("\(pde.name) has \(pde.fieldCount) fields, but makes \(fields.count) of its network's outputs")
+        }
+        return Fields(fields, of: network)
+    }
+}

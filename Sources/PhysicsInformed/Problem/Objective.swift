@@ -1,0 +1,88 @@
+import Differentiation
+import LinearAlgebra
+import NeuralModels
+import OptimizationCore
+
+/// The terms of a loss as a program of the derivative engine.
+struct Objective: Sendable {
+    private let program: Program
+
+    /// Throws where a residual takes a derivative of an order that the engine does not reach.
+    init(_ model: any NetworkModel, _ terms: [LossTerm]) throws {
+        let highest = Activation.highestDerivative - 2
+        program = Program(
+            network: model.network,
+            terms: try terms.map { term in
+                if let channel = term.function.channels.first(where: { $0.derivative.order > highest }) {
+                    throw PhysicsError(
+                        "term “\(term.name)” takes a derivative of order \(channel.derivative.order); the engine reaches order \(highest)")
+                }
+                return ProgramTerm(
+                    name: term.name, function: term.function, points: (0..<term.points.columns).map { term.points.column($0).elements },
+                    data: term.data, scale: (term.weight / Double(term.points.rows)).squareRoot())
+            })
+    }
+
+    /// One residual function at some points, with nothing weighted: for predictions and for looking at residuals.
+    init(_ model: any NetworkModel, unweighted term: LossTerm) throws {
+        var term = term
+        term.weight = Double(term.points.rows)
+        try self.init(model, [term])
+    }
+
+    var residualCount: Int { program.residualCount }
+
+    func loss(at θ: Vector) -> LossValue {
+        let terms = program.losses(at: θ)
+        return LossValue(total: terms.reduce(0, +), terms: terms)
+    }
+
+    func lossAndGradient(at θ: Vector) -> Evaluation {
+        let value = program.lossAndGradient(at: θ)
+        return Evaluation(loss: LossValue(total: value.loss, terms: value.terms), gradient: value.gradient)
+    }
+
+    func residual(at θ: Vector) -> Vector { program.residuals(at: θ) }
+
+    func linearization(at θ: Vector) -> any Linearization {
+        ProgramLinearization(residual: program.residuals(at: θ), operator: program.linearised(at: θ))
+    }
+
+    func hessian(at θ: Vector) -> any OptimizationCore.HessianOperator { ProgramHessian(operator: program.hessian(at: θ)) }
+
+    /// The residuals of the only term: a row for each point, a column for each residual.
+    func pointwise(at θ: Vector) -> Matrix {
+        let count = program.terms[0].pointCount
+        return Matrix(rows: count, columns: program.residualCount / count, elements: program.residuals(at: θ).elements)
+    }
+
+    /// The first term and point with a residual, or a partial of one, that is not finite.
+    func firstFault(at θ: Vector) -> (term: Int, point: Int)? { program.locateNonFinite(θ).map { ($0.term, $0.point) } }
+}
+
+/// J of a program at θ, with the residual there.
+private struct ProgramLinearization: Linearization {
+    let residual: Vector
+    let `operator`: Linearisation
+
+    var residualCount: Int { `operator`.rows }
+    var parameterCount: Int { `operator`.columns }
+    func product(_ v: Vector) -> Vector { `operator`.times(v) }
+    func transposedProduct(_ w: Vector) -> Vector { `operator`.transposedTimes(w) }
+    func jacobian(rows: Range<Int>) -> Matrix {
+        var matrix = Matrix.zeros(rows.count, parameterCount)
+        matrix.elements.withUnsafeMutableBufferPointer { buffer in
+            if let base = buffer.baseAddress, !rows.isEmpty { `operator`.jacobian(rows: rows, into: base, leading: rows.count) }
+        }
+        return matrix
+    }
+    func gramian() -> Matrix { `operator`.normalMatrix() }
+    func kernel() -> Matrix { `operator`.outerMatrix() }
+}
+
+private struct ProgramHessian: OptimizationCore.HessianOperator {
+    let `operator`: Differentiation.HessianOperator
+
+    var parameterCount: Int { `operator`.program.parameterCount }
+    func product(_ v: Vector) -> Vector { `operator`.times(v) }
+}

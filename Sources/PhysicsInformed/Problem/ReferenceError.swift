@@ -1,0 +1,72 @@
+import LinearAlgebra
+import NeuralModels
+import OptimizationCore
+
+/// The network's fields and the reference on the reference's grid, for plots and tables.
+public struct ReferenceComparison: Sendable {
+    /// The axes of the grid and their coordinates; the last axis runs fastest over the rows below.
+    public let axes: [(name: String, coordinates: [Double])]
+    /// u_θ: a row for each point, a column for each field.
+    public let fields: Matrix
+    /// u, in the same order.
+    public let reference: Matrix
+    /// ‖u_θ − u‖₂ / ‖u‖₂.
+    public let relativeL2: Double
+    /// max |u_θ − u|.
+    public let maximumError: Double
+}
+
+/// How far the network's fields are from a reference on a fixed grid, both ends of every axis included.
+///
+/// Relative L² error: ‖u_θ − u‖₂ / ‖u‖₂ over all grid points and fields; maximum error: max |u_θ − u|.
+struct ReferenceError: Sendable {
+    private let objective: Objective
+    /// As the fields: a row for each point.
+    private let values: Matrix
+    private let norm: Double
+    private let axes: [(name: String, coordinates: [Double])]
+
+    /// Evaluates the reference on its grid, once. Throws where a value is not finite or all of them vanish.
+    init(_ reference: Reference, of pde: any PDEProblem, model: any NetworkModel) throws {
+        let points = try Self.grid(reference.grid, on: pde.domain)
+        let rows = (0..<points.rows).map { reference.values(points.row($0)) }
+        for (i, row) in rows.enumerated() where row.count != pde.fieldCount || !row.allSatisfy(\.isFinite) {
+            throw PhysicsError(
+                "the reference of \(pde.name) gives \(row) at \(pde.domain.axes.place(points.row(i))): \(pde.fieldCount) finite numbers are needed"
+            )
+        }
+        values = Matrix(points.rows, pde.fieldCount) { rows[$0][$1] }
+        norm = Vector(values.elements).norm
+        guard norm > 0 else { throw PhysicsError("the reference of \(pde.name) vanishes on the whole grid: relative errors mean nothing") }
+        axes = zip(pde.domain.axes.names, pde.domain.ranges).enumerated().map { axis, named in
+            (named.0, (0..<reference.grid[axis]).map { Self.coordinate($0, of: reference.grid[axis], in: named.1) })
+        }
+        objective = try Objective(model, unweighted: try LossTerm.prediction(of: pde, at: points))
+    }
+
+    func comparison(at θ: Vector) -> ReferenceComparison {
+        let fields = objective.pointwise(at: θ)
+        var difference = Vector(fields.elements)
+        difference.add(Vector(values.elements), scaledBy: -1)
+        return ReferenceComparison(
+            axes: axes, fields: fields, reference: values, relativeL2: difference.norm / norm, maximumError: difference.maximumNorm)
+    }
+
+    /// The points of a grid over the box, the last axis running fastest.
+    static func grid(_ counts: [Int], on domain: Domain) throws -> Matrix {
+        guard counts.count == domain.dimension, counts.allSatisfy({ $0 >= 2 }) else {
+            throw PhysicsError("a reference grid of \(counts) points for \(domain.dimension) axes: each axis needs two or more")
+        }
+        let total = counts.reduce(1, *)
+        return Matrix(total, counts.count) { i, j in
+            let stride = counts[(j + 1)...].reduce(1, *)
+            return coordinate(i / stride % counts[j], of: counts[j], in: domain.ranges[j])
+        }
+    }
+
+    /// Coordinate k of `count` over a range, both ends included.
+    private static func coordinate(_ k: Int, of count: Int, in range: ClosedRange<Double>) -> Double {
+        if k == count - 1 { return range.upperBound }
+        return range.lowerBound + (range.upperBound - range.lowerBound) * (Double(k) / Double(count - 1))
+    }
+}

@@ -1,0 +1,74 @@
+import LinearAlgebra
+import OptimizationCore
+import PhysicsInformed
+import Testing
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// The order at which a Taylor remainder vanishes: log₂ of its quotient for steps h and h/2.
+private func order(_ remainder: (_ h: Double) throws -> Double, at h: Double) rethrows -> Double {
+    log2(try remainder(h) / remainder(h / 2))
+}
+
+@Suite struct DerivativeTests {
+    static let names = ["coupled-waves", "hard-line"]
+
+    private func setUp(_ name: String) throws -> (PhysicsInformedProblem, Vector, Vector, RandomStream) {
+        let p = try name == "hard-line" ? problem(HardLine()) : coupledWaves()
+        var random = RandomStream(seed: 2, name: "direction")
+        return (p, start(p).values, random.normalVector(p.layout.count), random)
+    }
+
+    /// With h = 2⁻¹⁰ and entries of v near 1 the next term of the expansion is h times smaller, so the measured order is off by a
+    /// few h at most; the remainders lie far above rounding, the smallest, of third order, near 1e-9 against 1e-15.
+    @Test(arguments: names) func remaindersVanishAtTheirOrder(name: String) throws {
+        let (p, θ, v, _) = try setUp(name)
+        let (value, h) = (try p.lossAndGradient(at: θ), 0x1p-10)
+        let (hv, linear) = (try p.hessian(at: θ).product(v), try p.linearization(at: θ))
+        let (slope, curvature, jv) = (value.gradient.dot(v), v.dot(hv), linear.product(v))
+        let gradient = try order(
+            { h in
+                abs(try p.loss(at: θ.adding(v, scaledBy: h)).total - value.loss.total - h * slope)
+            }, at: h)
+        let second = try order(
+            { h in
+                abs(try p.loss(at: θ.adding(v, scaledBy: h)).total - value.loss.total - h * slope - h * h * curvature / 2)
+            }, at: h)
+        let residual = try order(
+            { h in
+                (try p.residual(at: θ.adding(v, scaledBy: h)) - linear.residual).adding(jv, scaledBy: -h).norm
+            }, at: h)
+        let hessian = try order(
+            { h in
+                (try p.lossAndGradient(at: θ.adding(v, scaledBy: h)).gradient - value.gradient).adding(hv, scaledBy: -h).norm
+            }, at: h)
+        #expect(abs(gradient - 2) < 0.1)
+        #expect(abs(residual - 2) < 0.1)
+        #expect(abs(hessian - 2) < 0.1)
+        #expect(abs(second - 3) < 0.1)
+    }
+
+    /// Sums of some hundreds of products in another order: 1e-13 of the product of the norms.
+    @Test(arguments: names) func productsAgreeWithEachOther(name: String) throws {
+        var (p, θ, v, random) = try setUp(name)
+        let (linear, hessian) = (try p.linearization(at: θ), try p.hessian(at: θ))
+        let w = random.normalVector(p.residualCount)
+        let (jv, jw) = (linear.product(v), linear.transposedProduct(w))
+        #expect(abs(jv.dot(w) - v.dot(jw)) <= 1e-13 * jv.norm * w.norm)
+        let u = random.normalVector(θ.count)
+        let (hu, hv) = (hessian.product(u), hessian.product(v))
+        #expect(abs(hu.dot(v) - u.dot(hv)) <= 1e-13 * (hu.norm * v.norm + hv.norm * u.norm))
+        let gradient = try p.lossAndGradient(at: θ).gradient
+        #expect((gradient - linear.transposedProduct(linear.residual)).norm <= 1e-13 * gradient.norm * Double(p.residualCount).squareRoot())
+        let dense = linear.jacobian()
+        #expect((dense.times(v) - jv).norm <= 1e-13 * jv.norm)
+        let rows = linear.jacobian(rows: 3..<9)
+        for i in 0..<6 { for j in 0..<θ.count { #expect(rows[i, j] == dense[i + 3, j]) } }
+        #expect((linear.gramian().times(v) - dense.transposedTimes(dense.times(v))).norm <= 1e-12 * linear.transposedProduct(jv).norm)
+        #expect((linear.kernel().times(w) - dense.times(dense.transposedTimes(w))).norm <= 1e-12 * linear.product(jw).norm)
+    }
+}
