@@ -14,12 +14,6 @@ public struct Standpoint: Checkpointable, Equatable {
 
     public var isFinite: Bool { loss.isFinite && gradient.isFinite }
 
-    /// Whether a model that promises this decrease promises less than the rounding error of L: nothing more can be had in
-    /// floating point.
-    public func isStationary(promising decrease: Double) -> Bool {
-        decrease >= 0 && decrease <= 4 * Double.ulpOfOne * abs(loss.total)
-    }
-
     public func encode(into archive: inout Archive) {
         archive.set("parameters", parameters)
         archive.set("loss", loss.total)

@@ -12,7 +12,7 @@ import OptimizationCore
 /// A step tries up to `maximumTrials` dampings on one linearisation, and is rejected if none lowers the loss; λ then goes on from there.
 /// Cost: one JᵀJ (NP² flops) or JJᵀ, then a Cholesky factorisation and a loss a trial, a gradient a step. Squared systems
 /// stop near 1e-9 of relative accuracy; `solver` = jacobian does not, at several times the price. Breaks down where λ leaves its
-/// bounds; stationary where the model promises less than the loss's rounding error.
+/// bounds; stationary where the loss's rounding errors hide every decrease.
 /// Variants: Marquardt's D is kept from shrinking, as in MINPACK; no geodesic acceleration.
 /// Sources: Levenberg, Q. Appl. Math. 2 (1944); Marquardt, doi:10.1137/0111030; Nielsen, IMM-REP-1999-05; Moré, LNM 630 (1978), doi:10.1007/BFb0067700.
 public struct LevenbergMarquardt: Optimizer, Configurable {
@@ -80,6 +80,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         // λ multiplies D: relative to the greatest curvature where D = I, to one where D carries the curvature.
         var λ = state.damping ?? damping.start(scale: scaling == .identity ? Swift.max(norms.maximumNorm, Double.leastNormalMagnitude) : 1)
         var anyFinite = false
+        var boldest: Vector?
         while trials < maximumTrials {
             trials += 1
             state.damping = λ
@@ -108,8 +109,13 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                         details: [.init("damping", used), .init("gainRatio", ρ), .init("trials", Double(trials))])
                 }
             }
-            if here.isStationary(promising: promised) { return ended(.stationary) }
+            if boldest == nil {
+                boldest = d
+                // The boldest step promises less than the last bits of L.
+                if promised <= 4 * Double.ulpOfOne * here.loss.total { return ended(.stationary) }
+            }
             if λ.value >= damping.maximum {
+                if let boldest, case .stationary = try here.deadEnd(along: boldest, on: problem) { return ended(.stationary) }
                 return ended(
                     .brokeDown(Breakdown(.regularization, "the damping reached its bound, \(damping.maximum), without a decrease")))
             }

@@ -33,23 +33,26 @@ struct Descent {
         let norm = here.gradient.norm
         if norm == 0 { return .ended(.stationary) }
         var failure: LineSearchFailure?
-        var expected = Double.infinity
         if let direction {
             let ray = here.ray(along: direction, on: problem)
             let result = try lineSearch.search(
                 along: ray, from: trialStep(slope: ray.slope, decrease: previous.map { $0 - here.loss.total }))
             if let sample = result.usable { return try moved(from: here, sample, trials: result.trials, restarted: false) }
             failure = result.failure
-            expected = -0.5 * here.gradient.dot(direction)
         }
         // A first step without curvature: no longer than one in all parameters together.
-        let steepest = try lineSearch.search(along: here.ray(along: -here.gradient, on: problem), from: Swift.min(1, 1 / norm))
+        let first = Swift.min(1, 1 / norm)
+        let steepest = try lineSearch.search(along: here.ray(along: -here.gradient, on: problem), from: first)
         if let sample = steepest.usable {
             return try moved(from: here, sample, trials: steepest.trials, restarted: direction != nil)
         }
-        if here.isStationary(promising: expected) { return .ended(.stationary) }
+        switch try here.deadEnd(along: direction ?? -first * here.gradient, on: problem) {
+        case .stationary: return .ended(.stationary)
+        case .step(let sample): return try moved(from: here, sample, trials: steepest.trials, restarted: false)
+        case .unexplained: break
+        }
         if steepest.failure == .noFiniteTrial {
-            return .ended(.brokeDown(.nonFinite(at: here.parameters.values - here.gradient, on: problem)))
+            return .ended(.brokeDown(.nonFinite(at: here.parameters.values - first * here.gradient, on: problem)))
         }
         let reasons = [failure, steepest.failure].compactMap { $0?.description }.joined(separator: "; along −∇L: ")
         return .ended(.brokeDown(Breakdown(.lineSearch, "the line search found no step: \(reasons)")))

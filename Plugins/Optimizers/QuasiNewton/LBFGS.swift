@@ -8,7 +8,7 @@ import OptimizationCore
 /// those pairs over H₀ = (sᵀy/yᵀy)·I of the newest one. s, y, p ∈ ℝᴾ; m = `memory`.
 /// Cost: usually one gradient a step, 4mP flops, 2mP doubles. A pair enters only if yᵀs > `curvatureTolerance`·‖y‖‖s‖.
 /// A failed search drops the pairs and tries steepest descent once; if that fails too, the method breaks down, or is stationary
-/// where its model promised less than the loss's rounding error. On a revised problem loss and gradient are evaluated
+/// where rounding errors of the loss hide every decrease. On a revised problem loss and gradient are evaluated
 /// anew and the pairs, which describe the old one, are dropped.
 /// Variant: strong Wolfe steps from a first trial of 1 (Nocedal's code uses Moré–Thuente's search; PyTorch's has none by default).
 /// Source: Liu & Nocedal, Math. Prog. 45 (1989) 503–528, doi:10.1007/BF01589116; Nocedal & Wright, alg. 7.4 and 7.5.

@@ -7,7 +7,7 @@ import OptimizationCore
 /// p = −H·∇L, θ⁺ = θ + αp by strong Wolfe, and H ∈ ℝᴾˣᴾ updated by ``BroydenUpdate`` with b = −α·sᵀ∇L/sᵀy (α the *accepted* step
 /// length: B·s = −α∇L). Before its first update H = I is rescaled to (sᵀy/yᵀy)·I, and b with it.
 /// Cost: usually one gradient a step and three passes over P²/2 doubles. A failed search tries steepest descent once with H = I;
-/// if that fails too, the method breaks down, or is stationary where its model promised less than the loss's rounding error.
+/// if that fails too, the method breaks down, or is stationary where rounding errors of the loss hide every decrease.
 /// On a revised problem loss and gradient are evaluated anew, no pair crosses versions, and H is kept if a Cholesky
 /// factorisation still finds it positive definite (it is symmetric by construction), else reset.
 /// Variants: SSBroyden2 of Al-Baali, Spedicato and Maggioni by default, the others (and BFGS) by `variant`.
