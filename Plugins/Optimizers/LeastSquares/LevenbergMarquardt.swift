@@ -71,14 +71,14 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
             do { system = try JacobianSystem(model) } catch {
                 return ended(.brokeDown(Breakdown(.linearSolver, "the Jacobian could not be factorised: \(error)")))
             }
-        case .kernel: system = KernelSystem(model)
+        case .kernel: system = scaling == .identity ? KernelSystem(model) : ScaledKernelSystem(model)
         case .gramian, .automatic: system = GramianSystem(model)
         }
-        let norms = system.squaredColumnNorms
-        guard norms.isFinite else { return ended(.brokeDown(Breakdown(.nonFinite, "the Jacobian is not finite"))) }
-        let D = scale(&state, norms)
+        let largest = system.largestDiagonal
+        guard largest.isFinite else { return ended(.brokeDown(Breakdown(.nonFinite, "the Jacobian is not finite"))) }
+        let D = scale(&state, system, count: here.parameters.count)
         // λ multiplies D: relative to the greatest curvature where D = I, to one where D carries the curvature.
-        var λ = state.damping ?? damping.start(scale: scaling == .identity ? Swift.max(norms.maximumNorm, Double.leastNormalMagnitude) : 1)
+        var λ = state.damping ?? damping.start(scale: scaling == .identity ? Swift.max(largest, Double.leastNormalMagnitude) : 1)
         var anyFinite = false
         var boldest: Vector?
         while trials < maximumTrials {
@@ -131,11 +131,11 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         state.scale = nil
     }
 
-    private func scale(_ state: inout LevenbergMarquardtState, _ norms: Vector) -> Vector {
-        if scaling == .identity { return Vector(repeating: 1, count: norms.count) }
+    /// The diagonal of D.
+    private func scale(_ state: inout LevenbergMarquardtState, _ system: any DampedSystem, count: Int) -> Vector {
+        guard scaling == .marquardt, let norms = system.squaredColumnNorms else { return Vector(repeating: 1, count: count) }
         // MINPACK: the maximum so far; a column that has always been zero counts as one.
-        let before = state.scale ?? .zeros(norms.count)
-        let running = Vector(zip(before, norms).map { Swift.max($0, $1) })
+        let running = Vector(zip(state.scale ?? .zeros(count), norms).map { Swift.max($0, $1) })
         state.scale = running
         return Vector(running.map { $0 > 0 ? $0 : 1 })
     }
@@ -144,7 +144,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         guard let n = residuals else { return nil }
         let doubles =
             switch solver.resolved(parameters: p, residuals: n) {
-            case .kernel: 2 * n * p + 2 * n * n
+            case .kernel: (scaling == .identity ? 0 : 2 * n * p) + 3 * n * n
             case .jacobian: n * p + Swift.max(n * p, 5 * p * p)
             case .gramian, .automatic: 3 * p * p
             }
