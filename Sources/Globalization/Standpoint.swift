@@ -14,6 +14,9 @@ public struct Standpoint: Checkpointable, Equatable {
 
     public var isFinite: Bool { loss.isFinite && gradient.isFinite }
 
+    /// Whether the gradient is zero, or so small that its square underflows: there is no slope left to follow.
+    public var hasVanishingGradient: Bool { gradient.dot(gradient) == 0 }
+
     public func encode(into archive: inout Archive) {
         archive.set("parameters", parameters)
         archive.set("loss", loss.total)

@@ -48,7 +48,7 @@ public struct GaussNewton: Optimizer, Configurable {
             StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict, details: details)
         }
         guard here.isFinite else { return ended(.brokeDown(.nonFinite(at: here.parameters.values, on: problem))) }
-        if here.gradient.norm == 0 { return ended(.stationary) }
+        if here.hasVanishingGradient { return ended(.stationary) }
 
         let model = try problem.linearization(at: here.parameters.values)
         let solved: TruncatedLeastSquares

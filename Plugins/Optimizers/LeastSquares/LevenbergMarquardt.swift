@@ -62,7 +62,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                 details: [.init("damping", state.damping?.value ?? 0), .init("gainRatio", lastRatio), .init("trials", Double(trials))])
         }
         guard here.isFinite else { return ended(.brokeDown(.nonFinite(at: here.parameters.values, on: problem))) }
-        if here.gradient.norm == 0 { return ended(.stationary) }
+        if here.hasVanishingGradient { return ended(.stationary) }
 
         let model = try problem.linearization(at: here.parameters.values)
         let system: any DampedSystem

@@ -30,14 +30,19 @@ struct Descent {
     /// before the last step, if that was of the same version of the problem.
     func advance(from here: Standpoint, along direction: Vector?, previous: Double?) throws -> DescentEnd {
         guard here.isFinite else { return .ended(.brokeDown(.nonFinite(at: here.parameters.values, on: problem))) }
+        if here.hasVanishingGradient { return .ended(.stationary) }
         let norm = here.gradient.norm
-        if norm == 0 { return .ended(.stationary) }
         var failure: LineSearchFailure?
         if let direction {
             let ray = here.ray(along: direction, on: problem)
             let result = try lineSearch.search(
                 along: ray, from: trialStep(slope: ray.slope, decrease: previous.map { $0 - here.loss.total }))
-            if let sample = result.usable { return try moved(from: here, sample, trials: result.trials, restarted: false) }
+            if let sample = result.usable {
+                // No decrease was had, and the quadratic model promises less than the last bits of L: this is the floor.
+                let isFloor = sample.value >= here.loss.total && -0.5 * ray.slope <= 4 * Double.ulpOfOne * abs(here.loss.total)
+                if isFloor { return .ended(.stationary) }
+                return try moved(from: here, sample, trials: result.trials, restarted: false)
+            }
             failure = result.failure
         }
         // A first step without curvature: no longer than one in all parameters together.
