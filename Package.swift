@@ -42,7 +42,8 @@ let kits = [
 let optimizers = [
     Row("StochasticGradient", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
     Row("QuasiNewton", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
-    Row("LeastSquares", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
+    Row(
+        "LeastSquares", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient"]),
 ]
 
 let problems = [
