@@ -162,10 +162,13 @@ extension BatchSchedule {
     public init(from archive: Archive) throws {
         seed = try archive.integer("seed")
         steps = try archive.integer("steps")
-        let (names, counts, batches) = (try archive.strings("sets"), try archive.integers("counts"), try archive.integers("batchesPerEpoch"))
+        let (names, counts, batches) = (
+            try archive.strings("sets"), try archive.integers("counts"), try archive.integers("batchesPerEpoch")
+        )
         let (epochs, present) = (try archive.integers("epochs"), try archive.integers("batch"))
         guard seed >= 0, [counts.count, batches.count, epochs.count, present.count].allSatisfy({ $0 == names.count }),
-            names.indices.allSatisfy({ counts[$0] > 0 && (1...counts[$0]).contains(batches[$0]) && (0..<batches[$0]).contains(present[$0]) })
+            names.indices.allSatisfy({ counts[$0] > 0 && (1...counts[$0]).contains(batches[$0]) && (0..<batches[$0]).contains(present[$0]) }
+            )
         else { throw ArchiveError(entry: "sets", reason: "do not fit the batches stored with them") }
         places = names.indices.map { i in
             var place = Place(SampleSet(name: names[i], count: counts[i]), batches: batches[i])
