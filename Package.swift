@@ -53,6 +53,8 @@ let problems = [
     Row(
         "Burgers", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
         tests: ["OptimizationTesting"]),
+    Row(
+        "Classification", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems", tests: ["StochasticGradient", "QuasiNewton"]),
     Row("TestFunctions", ["OptimizationTesting", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems"),
 ]
 

@@ -1,3 +1,4 @@
+@_exported import Classification
 @_exported import Diagnostics
 @_exported import Differentiation
 @_exported import Globalization
@@ -11,7 +12,7 @@
 
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
-    RunControlPlugin.self, DiagnosticsPlugin.self,
+    RunControlPlugin.self, DiagnosticsPlugin.self, ClassificationPlugin.self,
 ]
 
 extension Registry {

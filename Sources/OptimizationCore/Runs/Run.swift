@@ -20,6 +20,7 @@ public final class Run<P: Problem> {
     private var workBeforeStage = WorkCounts()
     private var clock = Stopwatch()
     private var pendingStop: Outcome?
+    private var hasMonitor: Bool?
     /// How many stages, restarts included, ended before the present one began.
     private var endedStages = 0
 
@@ -144,10 +145,11 @@ extension Run {
     }
 
     private func endStage(_ ending: Outcome) throws {
+        try updateBest(atEnd: true)
         let observation = observe()
         let summary = StageSummary(
             name: stage.name, optimizer: observation.stage.optimizer, outcome: ending, iterations: cursor.iteration,
-            seconds: clock.stage, work: problem.counter.counts - workBeforeStage, loss: report?.loss.total,
+            seconds: clock.stage, work: problem.counter.counts - workBeforeStage, loss: try observation.wholeLoss(),
             referenceError: try observation.referenceError())
         summaries.append(summary)
         try announce(.stageEnded(summary))
@@ -189,7 +191,7 @@ extension Run {
             summaries.append(
                 StageSummary(
                     name: stage.name, optimizer: observation.stage.optimizer, outcome: ending, iterations: cursor.iteration,
-                    seconds: clock.stage, work: problem.counter.counts - workBeforeStage, loss: report?.loss.total,
+                    seconds: clock.stage, work: problem.counter.counts - workBeforeStage, loss: try observation.wholeLoss(),
                     referenceError: try observation.referenceError()))
         }
         let requests = try announce(.runEnding(ending))
@@ -225,6 +227,7 @@ extension Run {
         }
         precondition(revised.version > problem.version, "a revision must raise the problem's version")
         problem = Counted(revised, counter: problem.counter)
+        hasMonitor = nil
         try execution.adapt(to: problem)
         try reevaluateBest()
         try announce(.revised(summary: revision.summary))
@@ -244,24 +247,38 @@ extension Run {
                 iterationLimit: stage.until.iterationLimit),
             iteration: cursor.iteration, totalIteration: cursor.total, secondsInStage: clock.stage, seconds: clock.total,
             workInStage: problem.counter.counts - workBeforeStage, work: problem.counter.counts, parameters: execution.parameters,
-            problem: problem.base, report: report, best: best, seed: seed)
+            problem: problem.base, report: report, best: best, seed: seed,
+            cadenceOnBatches: pipeline.monitorCadence)
     }
 }
 
 // MARK: The best point
 
 extension Run {
-    /// What points are compared by: the monitor loss every few iterations where the problem has one, else the loss.
-    private func updateBest() throws {
-        guard let report, report.verdict == .accepted || best == nil, report.loss.isFinite else { return }
-        var value = report.loss.total
-        if let monitored = problem.base as? any MonitoredProblem {
-            guard best == nil || cursor.total % pipeline.monitorCadence == 0 else { return }
-            value = try monitored.monitorLoss(at: execution.parameters.values) ?? value
+    /// What points are compared by: the monitor loss every few iterations where the problem has one, else the whole problem's
+    /// loss, which a step on a batch does not report: it is then measured as seldom.
+    private func updateBest(atEnd: Bool = false) throws {
+        guard let report else { return }
+        let monitored = try monitoredProblem()
+        if monitored == nil, report.coversAllSamples {
+            guard !atEnd, report.verdict == .accepted || best == nil, report.loss.isFinite else { return }
+        } else {
+            // A stage's last point is measured unless its last step was measured already.
+            let isDue = cursor.total % pipeline.monitorCadence == 0
+            guard best == nil || (atEnd ? !isDue : isDue) else { return }
         }
-        guard value.isFinite, best.map({ value < $0.value || $0.version != problem.version }) ?? true else { return }
+        let parameters = execution.parameters
+        let value = try monitored?.monitorLoss(at: parameters.values) ?? observe().wholeLoss()
+        guard let value, value.isFinite, best.map({ value < $0.value || $0.version != problem.version }) ?? true else { return }
         best = BestPoint(
-            parameters: execution.parameters, value: value, stage: cursor.stage, totalIteration: cursor.total, version: problem.version)
+            parameters: parameters, value: value, stage: cursor.stage, totalIteration: cursor.total, version: problem.version)
+    }
+
+    /// The problem, if it has set samples aside to monitor: asked once, for the answer may cost a loss.
+    private func monitoredProblem() throws -> (any MonitoredProblem)? {
+        guard let monitored = problem.base as? any MonitoredProblem else { return nil }
+        if hasMonitor == nil { hasMonitor = try monitored.monitorLoss(at: execution.parameters.values) != nil }
+        return hasMonitor == true ? monitored : nil
     }
 
     /// On a new version the best point keeps its place only with its value there.
