@@ -43,7 +43,8 @@ let optimizers = [
     Row("StochasticGradient", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
     Row("QuasiNewton", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
     Row(
-        "LeastSquares", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient"]),
+        "LeastSquares", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
+        tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient"]),
 ]
 
 let problems = [

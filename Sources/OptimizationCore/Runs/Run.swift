@@ -135,17 +135,55 @@ public final class Run<P: Problem> {
 extension Run {
     private var stage: Stage<P> { pipeline.stages[cursor.stage] }
 
+    /// How the stage ended, if it did. The rule's memory takes the check in only where the stage goes on, so that a run resumed from its
+    /// last checkpoint finds the same ending.
     private func stageEnding() throws -> Outcome? {
         switch report?.verdict {
         case .brokeDown(let breakdown): return .brokeDown(breakdown)
         case .stationary:
             return .converged(Finding("‖∇L‖ at rounding", report?.gradientNorm ?? 0, "≥", 0, meaning: .converged))
-        default: return try stage.until.finding(in: observe(), memory: &ruleMemory)?.outcome
+        default:
+            var memory = ruleMemory
+            if let finding = try stage.until.finding(in: observe(), memory: &memory) { return finding.outcome }
+            ruleMemory = memory
+            return nil
         }
+    }
+
+    private enum Continuation {
+        case restart(Recovery)
+        case nextStage(Recovery?)
+    }
+
+    /// What follows a stage's end; `nil` where the run ends with it.
+    private func continuation(after ending: Outcome) -> Continuation? {
+        let isLast = cursor.stage + 1 == pipeline.stages.count
+        guard case .brokeDown(let breakdown) = ending else { return isLast ? nil : .nextStage(nil) }
+        func recovery(_ action: String) -> Recovery { Recovery(breakdown: breakdown, policy: stage.onBreakdown, action: action) }
+        if case .restart(let limit) = stage.onBreakdown, cursor.restarts < limit {
+            return .restart(recovery("begins anew from the best point"))
+        }
+        if isLast || stage.onBreakdown == .stop { return nil }
+        return .nextStage(recovery("hands over from the best point"))
     }
 
     private func endStage(_ ending: Outcome) throws {
         try updateBest(atEnd: true)
+        guard let continuation = continuation(after: ending) else { return try end(with: ending) }
+        try closeStage(with: ending)
+        switch continuation {
+        case .restart(let recovery):
+            cursor.restarts += 1
+            try announce(.recovered(recovery))
+            try beginStage(cursor.stage, from: best?.parameters ?? execution.parameters)
+        case .nextStage(let recovery):
+            cursor.restarts = 0
+            if let recovery { try announce(.recovered(recovery)) }
+            try beginStage(cursor.stage + 1, from: recovery == nil ? execution.parameters : best?.parameters ?? execution.parameters)
+        }
+    }
+
+    private func closeStage(with ending: Outcome) throws {
         let observation = observe()
         let summary = StageSummary(
             name: stage.name, optimizer: observation.stage.optimizer, outcome: ending, iterations: cursor.iteration,
@@ -153,24 +191,6 @@ extension Run {
             referenceError: try observation.referenceError())
         summaries.append(summary)
         try announce(.stageEnded(summary))
-        var start = execution.parameters
-        if case .brokeDown(let breakdown) = ending {
-            start = best?.parameters ?? start
-            if case .restart(let limit) = stage.onBreakdown, cursor.restarts < limit {
-                cursor.restarts += 1
-                try announce(
-                    .recovered(Recovery(breakdown: breakdown, policy: stage.onBreakdown, action: "begins anew from the best point")))
-                return try beginStage(cursor.stage, from: start)
-            }
-            if stage.onBreakdown == .stop { return try end(with: ending) }
-            if cursor.stage + 1 < pipeline.stages.count {
-                try announce(
-                    .recovered(Recovery(breakdown: breakdown, policy: stage.onBreakdown, action: "hands over from the best point")))
-            }
-        }
-        guard cursor.stage + 1 < pipeline.stages.count else { return try end(with: ending) }
-        cursor.restarts = 0
-        try beginStage(cursor.stage + 1, from: start)
     }
 
     private func beginStage(_ index: Int, from parameters: Parameters) throws {
@@ -184,18 +204,11 @@ extension Run {
         try announce(.stageStarted)
     }
 
+    /// The last checkpoint is handed out before the stage is closed: resumed, the run closes it again, and once only.
     private func end(with ending: Outcome) throws {
-        if summaries.count == endedStages {
-            // The run was stopped within a stage: its account is given, but not stored as ended.
-            let observation = observe()
-            summaries.append(
-                StageSummary(
-                    name: stage.name, optimizer: observation.stage.optimizer, outcome: ending, iterations: cursor.iteration,
-                    seconds: clock.stage, work: problem.counter.counts - workBeforeStage, loss: try observation.wholeLoss(),
-                    referenceError: try observation.referenceError()))
-        }
         let requests = try announce(.runEnding(ending))
         if requests.contains(where: \.isCheckpoint) { try handOutCheckpoint() }
+        try closeStage(with: ending)
         outcome = ending
         try announce(.runEnded(result))
     }
@@ -313,6 +326,7 @@ extension Run {
         place.set("total", cursor.total)
         place.set("restarts", cursor.restarts)
         archive.set("cursor", place)
+        archive.set("parameters", execution.parameters)
         archive.set("optimizer", execution.archive())
         if let revisable = problem.base as? any RevisableProblem {
             var revisions = Archive()
