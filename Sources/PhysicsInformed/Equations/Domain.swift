@@ -53,7 +53,8 @@ public struct Domain: Sendable, Hashable {
         for (name, range) in zip(axes.names, ranges) {
             let length = range.upperBound - range.lowerBound
             guard length > 0, length.isFinite else {
-                throw PhysicsError("axis '\(name)' of the domain runs from \(range.lowerBound) to \(range.upperBound): it needs a positive, finite length")
+                throw PhysicsError(
+                    "axis '\(name)' of the domain runs from \(range.lowerBound) to \(range.upperBound): it needs a positive, finite length")
             }
         }
     }

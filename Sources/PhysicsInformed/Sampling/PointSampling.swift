@@ -32,7 +32,8 @@ public enum PointSampling: String, Sendable, Hashable, CaseIterable {
         case .halton, .hammersley:
             let leading = self == .hammersley ? 1 : 0
             guard dimension - leading <= Self.primes.count else {
-                throw SamplingError("\(rawValue) points are available in up to \(Self.primes.count + leading) dimensions, not in \(dimension)")
+                throw SamplingError(
+                    "\(rawValue) points are available in up to \(Self.primes.count + leading) dimensions, not in \(dimension)")
             }
             let shift = (0..<dimension).map { _ in random.uniform() }
             return Matrix(count, dimension) { i, j in
