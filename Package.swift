@@ -42,7 +42,9 @@ let kits = [
 let optimizers = [
     Row("StochasticGradient", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
     Row("QuasiNewton", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
-    Row("LeastSquares", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
+    Row(
+        "LeastSquares", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
+        tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient"]),
 ]
 
 let problems = [
@@ -52,6 +54,8 @@ let problems = [
     Row(
         "Burgers", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
         tests: ["OptimizationTesting"]),
+    Row(
+        "Classification", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems", tests: ["StochasticGradient", "QuasiNewton"]),
     Row("TestFunctions", ["OptimizationTesting", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems"),
 ]
 

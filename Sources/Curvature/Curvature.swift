@@ -1,17 +1,25 @@
+@_exported import Burgers
+@_exported import Classification
 @_exported import Diagnostics
 @_exported import Differentiation
 @_exported import Globalization
+@_exported import LeastSquares
 @_exported import LinearAlgebra
 @_exported import NeuralModels
 @_exported import OptimizationCore
 @_exported import PhysicsInformed
+@_exported import Poisson
 @_exported import Progress
+@_exported import QuasiNewton
 @_exported import RunControl
 @_exported import RunStorage
+@_exported import Sampling
+@_exported import StochasticGradient
 
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
-    RunControlPlugin.self, DiagnosticsPlugin.self,
+    StochasticGradientPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self, PoissonPlugin.self,
+    BurgersPlugin.self, ClassificationPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
 ]
 
 extension Registry {

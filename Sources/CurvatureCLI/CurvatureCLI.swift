@@ -33,5 +33,8 @@ struct Root: ParsableCommand {
         commandName: "curvature",
         abstract: "Trains scientific machine-learning models with the optimizer that their structure calls for.",
         version: "0.1.0",
-        subcommands: [ListCommand.self])
+        subcommands: [
+            RunCommand.self, ResumeCommand.self, ListCommand.self, InspectCommand.self, EvaluateCommand.self, PlotCommand.self,
+            BenchCommand.self,
+        ])
 }

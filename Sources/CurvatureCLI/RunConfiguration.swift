@@ -29,12 +29,13 @@ struct RunConfiguration {
         self.setting = setting
         try setting.requireKeys(["problem", "seed", "pipeline", "callbacks", "output"], path: "")
         problem = try registry.problem(try setting.required("problem", path: ""), path: "problem")
-        seed = try setting["seed"].map { seed in
-            guard let text = seed.text, let value = UInt64(text) else {
-                throw ConfigurationError(path: "seed", line: seed.line, reason: "“\(seed)” must be a whole number ≥ 0")
-            }
-            return value
-        } ?? 0
+        seed =
+            try setting["seed"].map { seed in
+                guard let text = seed.text, let value = UInt64(text) else {
+                    throw ConfigurationError(path: "seed", line: seed.line, reason: "“\(seed)” must be a whole number ≥ 0")
+                }
+                return value
+            } ?? 0
         let pipeline = try setting.required("pipeline", path: "")
         guard case .list(let items) = pipeline.value, !items.isEmpty else {
             throw ConfigurationError(path: "pipeline", line: pipeline.line, reason: "should be a list of at least one stage")

@@ -68,6 +68,9 @@ public struct Program: Sendable {
     /// The length of the residual vector.
     public let residualCount: Int
     public var termNames: [String] { terms.map(\.name) }
+    /// For each term, the number C of channels that its jets carry.
+    public var channelCounts: [Int] { compiled.map { $0.rule.space.count } }
+
     /// Where a term's residuals lie in the residual vector.
     public func residualRange(ofTerm index: Int) -> Range<Int> {
         compiled[index].residualOffset..<(compiled[index].residualOffset + compiled[index].residualTotal)

@@ -14,11 +14,8 @@ public struct Standpoint: Checkpointable, Equatable {
 
     public var isFinite: Bool { loss.isFinite && gradient.isFinite }
 
-    /// Whether a model that promises this decrease promises less than the rounding error of L: nothing more can be had in
-    /// floating point.
-    public func isStationary(promising decrease: Double) -> Bool {
-        decrease >= 0 && decrease <= 4 * Double.ulpOfOne * abs(loss.total)
-    }
+    /// Whether the gradient is zero, or so small that its square underflows: there is no slope left to follow.
+    public var hasVanishingGradient: Bool { gradient.dot(gradient) == 0 }
 
     public func encode(into archive: inout Archive) {
         archive.set("parameters", parameters)

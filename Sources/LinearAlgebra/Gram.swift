@@ -24,7 +24,10 @@ extension Matrix {
     }
 
     /// ‖A‖_F, free of overflow.
-    public var frobeniusNorm: Double { elements.withUnsafeBufferPointer { cblas_dnrm2(blasInt($0.count), $0.baseAddress, 1) } }
+    public var frobeniusNorm: Double {
+        _ = BLASThreads.single
+        return elements.withUnsafeBufferPointer { cblas_dnrm2(blasInt($0.count), $0.baseAddress, 1) }
+    }
 
     /// The largest magnitude of an entry; NaN where one is NaN.
     public var maximumNorm: Double { Vector(elements).maximumNorm }

@@ -64,6 +64,7 @@ extension Matrix {
     private func product(_ v: Vector, transposed: Bool) -> Vector {
         let (length, expected) = transposed ? (columns, rows) : (rows, columns)
         precondition(v.count == expected, "a \(rows) × \(columns) matrix and a vector of \(v.count)")
+        _ = BLASThreads.single
         var result = Vector.zeros(length)
         guard rows > 0, columns > 0 else { return result }
         elements.withUnsafeBufferPointer { a in
@@ -83,6 +84,7 @@ extension Matrix {
         let (m, k) = transposingFirst ? (a.columns, a.rows) : (a.rows, a.columns)
         let (k2, n) = transposingSecond ? (b.columns, b.rows) : (b.rows, b.columns)
         precondition(k == k2, "product of \(m) × \(k) and \(k2) × \(n)")
+        _ = BLASThreads.single
         var c = Matrix.zeros(m, n)
         guard m > 0, n > 0, k > 0 else { return c }
         a.elements.withUnsafeBufferPointer { a_ in

@@ -109,6 +109,7 @@ extension SymmetricMatrix {
 
     /// H ← factor·H.
     public mutating func scale(by factor: Double) {
+        _ = BLASThreads.single
         packed.withUnsafeMutableBufferPointer { cblas_dscal(blasInt($0.count), factor, $0.baseAddress, 1) }
     }
 

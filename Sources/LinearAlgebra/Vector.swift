@@ -47,13 +47,17 @@ extension Vector {
     /// The inner product ⟨self, other⟩ = Σ vᵢwᵢ. 2n flops.
     public func dot(_ other: Vector) -> Double {
         precondition(count == other.count, "dot of vectors of different lengths: \(count) and \(other.count)")
+        _ = BLASThreads.single
         return elements.withUnsafeBufferPointer { v in
             other.elements.withUnsafeBufferPointer { w in cblas_ddot(blasInt(count), v.baseAddress, 1, w.baseAddress, 1) }
         }
     }
 
     /// The Euclidean norm ‖v‖₂, free of overflow.
-    public var norm: Double { elements.withUnsafeBufferPointer { cblas_dnrm2(blasInt(count), $0.baseAddress, 1) } }
+    public var norm: Double {
+        _ = BLASThreads.single
+        return elements.withUnsafeBufferPointer { cblas_dnrm2(blasInt(count), $0.baseAddress, 1) }
+    }
 
     /// The largest magnitude, ‖v‖∞; zero for an empty vector, NaN where an entry is NaN.
     public var maximumNorm: Double {
@@ -70,6 +74,7 @@ extension Vector {
 
     /// self ← self + α·other.
     public mutating func add(_ other: Vector, scaledBy α: Double = 1) {
+        _ = BLASThreads.single
         precondition(count == other.count, "sum of vectors of different lengths: \(count) and \(other.count)")
         elements.withUnsafeMutableBufferPointer { v in
             other.elements.withUnsafeBufferPointer { w in
@@ -80,6 +85,7 @@ extension Vector {
 
     /// self ← α·self.
     public mutating func scale(by α: Double) {
+        _ = BLASThreads.single
         elements.withUnsafeMutableBufferPointer { cblas_dscal(blasInt($0.count), α, $0.baseAddress, 1) }
     }
 

@@ -161,6 +161,28 @@ enum Files {
         return Int(clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
     }
 
+    /// Throws where a file cannot grow by `bytes`: the disk is full, or the process's limit on the size of files is near.
+    static func requireRoom(_ bytes: Int, for file: String) throws {
+        let free = try freeBytes(at: file)
+        guard free >= bytes else {
+            throw StorageError(
+                .full, "no space is left: \(bytes) bytes are needed and the disk has \(free)", file: file,
+                advice: "Free space on that disk or choose another folder; what was written before is kept.")
+        }
+        var limit = rlimit()
+        #if canImport(Glibc)
+            let isKnown = getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0
+        #else
+            let isKnown = getrlimit(RLIMIT_FSIZE, &limit) == 0
+        #endif
+        let size = FileStatus(of: file)?.bytes ?? 0
+        guard !isKnown || UInt64(size) + UInt64(bytes) <= limit.rlim_cur else {
+            throw StorageError(
+                .full, "no space is left: this process may not write files of more than \(limit.rlim_cur) bytes", file: file,
+                advice: "Raise the limit (`ulimit -f`); what was written before is kept.")
+        }
+    }
+
     static func parent(of path: String) -> String {
         var trimmed = path[...]
         while trimmed.count > 1, trimmed.last == "/" { trimmed.removeLast() }

@@ -34,14 +34,14 @@ enum Seal {
 /// The 64-bit sum of Y. Collet's xxHash: 32 bytes a round in four lanes, some gigabytes a second.
 ///
 /// Reference: the xxHash specification, github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md; here with seed 0.
-enum XXH64 {
+package enum XXH64 {
     private static let p1: UInt64 = 0x9e37_79b1_85eb_ca87
     private static let p2: UInt64 = 0xc2b2_ae3d_27d4_eb4f
     private static let p3: UInt64 = 0x1656_67b1_9e37_79f9
     private static let p4: UInt64 = 0x85eb_ca77_c2b2_ae63
     private static let p5: UInt64 = 0x27d4_eb2f_1656_67c5
 
-    static func sum(_ bytes: [UInt8]) -> UInt64 {
+    package static func sum(_ bytes: [UInt8]) -> UInt64 {
         bytes.withUnsafeBytes { buffer in
             let end = buffer.count
             var position = 0

@@ -46,7 +46,9 @@ import Testing
         let (state, reports) = try drive(optimizer(solver, scaling), on: Residuals.linear(a, b), from: .zeros(n), steps: 1)
         let gram = a.gram
         let D = scaling == .identity ? Vector(repeating: 1, count: n) : gram.diagonal
-        let λ = 1e-3 * (scaling == .identity ? gram.diagonal.maximumNorm : 1)
+        // λ₀ is relative to the largest diagonal entry of the matrix that is damped: of JJᵀ for the kernel with D = I, else of JᵀJ.
+        let damped = solver.resolved(parameters: n, residuals: m) == .kernel ? a.outerGram : gram
+        let λ = 1e-3 * (scaling == .identity ? damped.diagonal.maximumNorm : 1)
         var left = gram
         left.addDiagonal(λ * D)
         let expected = try Cholesky.factorize(left).get().solve(a.transposedTimes(b))

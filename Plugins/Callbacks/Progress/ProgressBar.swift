@@ -2,9 +2,9 @@ import OptimizationCore
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #else
-import Darwin
+    import Darwin
 #endif
 
 /// One line on the terminal that shows where the run is: stage, iterations, rate, loss, error, time left.

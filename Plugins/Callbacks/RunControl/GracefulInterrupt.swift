@@ -3,9 +3,9 @@ import OptimizationCore
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #else
-import Darwin
+    import Darwin
 #endif
 
 /// Turns the first SIGINT or SIGTERM into a checkpoint and the outcome `interrupted`; a second one ends the process.

@@ -5,8 +5,10 @@ import OptimizationCore
 ///
 /// What does not depend on λ (JᵀJ, JJᵀ or R) is formed once. D is diagonal and positive.
 protocol DampedSystem {
-    /// diag(JᵀJ), the squared column norms of J.
-    var squaredColumnNorms: Vector { get }
+    /// diag(JᵀJ), the squared column norms of J; nil where J was not formed, since D = I needs none.
+    var squaredColumnNorms: Vector? { get }
+    /// The largest diagonal entry of the matrix that is damped.
+    var largestDiagonal: Double { get }
     /// The step for a damping λ > 0 and the diagonal of D; a λ too small for the arithmetic comes back as a failure.
     func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure>
 }
@@ -22,7 +24,7 @@ public enum NormalEquations: String, CaseIterable, Sendable, Hashable {
     /// J·D⁻¹·Jᵀ + λI by Cholesky: N×N (Woodbury). Squares the condition number.
     case kernel
 
-    func resolved(parameters: Int, residuals: Int) -> NormalEquations {
+    package func resolved(parameters: Int, residuals: Int) -> NormalEquations {
         self == .automatic ? (residuals < parameters ? .kernel : .gramian) : self
     }
 }
@@ -37,7 +39,8 @@ struct GramianSystem: DampedSystem {
         gradient = model.transposedProduct(model.residual)
     }
 
-    var squaredColumnNorms: Vector { gramian.diagonal }
+    var squaredColumnNorms: Vector? { gramian.diagonal }
+    var largestDiagonal: Double { gramian.diagonal.maximumNorm }
 
     func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure> {
         var damped = gramian
@@ -51,11 +54,13 @@ struct JacobianSystem: DampedSystem {
     /// R, or J itself where it is not taller than wide.
     private let reduced: Matrix
     private let rotated: Vector
-    let squaredColumnNorms: Vector
+    let squaredColumnNorms: Vector?
+    let largestDiagonal: Double
 
     init(_ model: any Linearization) throws {
         let jacobian = model.jacobian()
-        squaredColumnNorms = columnNorms(jacobian)
+        let norms = columnNorms(jacobian)
+        (squaredColumnNorms, largestDiagonal) = (norms, norms.maximumNorm)
         if jacobian.rows > jacobian.columns {
             let qr = try QR.factorize(jacobian).get()
             reduced = qr.r
@@ -76,30 +81,50 @@ struct JacobianSystem: DampedSystem {
     }
 }
 
-/// d = −D⁻¹Jᵀ(J·D⁻¹·Jᵀ + λI)⁻¹r by Cholesky. N³/3 flops a λ; N²P once for each D that is not the identity.
+/// d = −Jᵀ(JJᵀ + λI)⁻¹r by Cholesky, for D = I. N³/3 flops a λ; J itself is never formed, so P may be large.
 struct KernelSystem: DampedSystem {
     private let model: any Linearization
+    private let kernel: Matrix
+
+    init(_ model: any Linearization) { (self.model, kernel) = (model, model.kernel()) }
+
+    var squaredColumnNorms: Vector? { nil }
+    var largestDiagonal: Double { kernel.diagonal.maximumNorm }
+
+    func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure> {
+        var damped = kernel
+        damped.addDiagonal(Vector(repeating: λ, count: kernel.rows))
+        return Cholesky.factorize(damped).map { -model.transposedProduct($0.solve(model.residual)) }
+    }
+}
+
+/// d = −D⁻¹Jᵀ(J·D⁻¹·Jᵀ + λI)⁻¹r by Cholesky, for any D. N²P flops and a dense J, then N³/3 flops a λ.
+struct ScaledKernelSystem: DampedSystem {
+    private let residual: Vector
     private let jacobian: Matrix
-    let squaredColumnNorms: Vector
+    let squaredColumnNorms: Vector?
+    let largestDiagonal: Double
 
     init(_ model: any Linearization) {
-        self.model = model
-        jacobian = model.jacobian()
-        squaredColumnNorms = columnNorms(jacobian)
+        (residual, jacobian) = (model.residual, model.jacobian())
+        let norms = columnNorms(jacobian)
+        (squaredColumnNorms, largestDiagonal) = (norms, norms.maximumNorm)
     }
 
     func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure> {
         var scaled = jacobian
-        for j in 0..<scaled.columns where D[j] != 1 {
-            let factor = 1 / D[j].squareRoot()
-            for i in 0..<scaled.rows { scaled.elements[i + j * scaled.rows] *= factor }
+        let rows = scaled.rows
+        scaled.elements.withUnsafeMutableBufferPointer { a in
+            for j in 0..<D.count {
+                let factor = 1 / D[j].squareRoot()
+                for i in (j * rows)..<((j + 1) * rows) { a[i] *= factor }
+            }
         }
         var kernel = scaled.outerGram
         kernel.addDiagonal(Vector(repeating: λ, count: kernel.rows))
         return Cholesky.factorize(kernel).map { cholesky in
-            var d = -jacobian.transposedTimes(cholesky.solve(model.residual))
-            for j in 0..<d.count { d[j] /= D[j] }
-            return d
+            let d = jacobian.transposedTimes(cholesky.solve(residual))
+            return Vector(zip(d, D).map { -$0 / $1 })
         }
     }
 }

@@ -11,8 +11,8 @@ import OptimizationCore
 /// with α from a line search, by default the best of 1, ½, …, 2⁻³⁰. J is never squared: where methods on JᵀJ or JJᵀ floor near 1e-9,
 /// this one goes on to rounding, and the accuracy follows `relativeCutoff` almost linearly.
 /// Cost: one dense J (N·P doubles, and a copy), about 4·N·P·min(N, P) flops, 31 losses and a gradient a step. Far from a solution
-/// full steps are refused; then it breaks down and a globally convergent method should go first. Where the model promises
-/// less than the loss's rounding error it is stationary.
+/// full steps are refused; then it breaks down and a globally convergent method should go first. Where rounding
+/// errors of the loss hide every decrease that is left it is stationary.
 /// Variants: energy natural gradients solve with JᵀJ; ANaGRAM is this step with another cut-off (arXiv:2412.10782); the cut-off here is
 /// relative to the largest singular value.
 /// Sources: Björck, *Numerical Methods for Least Squares Problems*, ch. 2 and 9; Müller & Zeinhofer, arXiv:2302.13163 (line search).
@@ -48,7 +48,7 @@ public struct GaussNewton: Optimizer, Configurable {
             StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict, details: details)
         }
         guard here.isFinite else { return ended(.brokeDown(.nonFinite(at: here.parameters.values, on: problem))) }
-        if here.gradient.norm == 0 { return ended(.stationary) }
+        if here.hasVanishingGradient { return ended(.stationary) }
 
         let model = try problem.linearization(at: here.parameters.values)
         let solved: TruncatedLeastSquares
@@ -64,9 +64,15 @@ public struct GaussNewton: Optimizer, Configurable {
         ]
         let d = solved.solution
         let result = try lineSearch.search(along: here.ray(along: d, on: problem), from: 1)
-        guard let sample = result.usable else {
-            // The linear model promises L − ½‖r + Jd‖² = −½gᵀd for a (truncated) minimiser d.
-            if here.isStationary(promising: -0.5 * here.gradient.dot(d)) { return ended(.stationary, details) }
+        var found = result.usable
+        if found == nil {
+            switch try here.deadEnd(along: d, on: problem) {
+            case .stationary: return ended(.stationary, details)
+            case .step(let sample): found = sample
+            case .unexplained: break
+            }
+        }
+        guard let sample = found else {
             let reason = result.failure?.description ?? "no step"
             return ended(.brokeDown(Breakdown(.lineSearch, "no step along the Gauss–Newton direction: \(reason)")), details)
         }

@@ -12,7 +12,7 @@ import OptimizationCore
 /// A step tries up to `maximumTrials` dampings on one linearisation, and is rejected if none lowers the loss; λ then goes on from there.
 /// Cost: one JᵀJ (NP² flops) or JJᵀ, then a Cholesky factorisation and a loss a trial, a gradient a step. Squared systems
 /// stop near 1e-9 of relative accuracy; `solver` = jacobian does not, at several times the price. Breaks down where λ leaves its
-/// bounds; stationary where the model promises less than the loss's rounding error.
+/// bounds; stationary where the loss's rounding errors hide every decrease.
 /// Variants: Marquardt's D is kept from shrinking, as in MINPACK; no geodesic acceleration.
 /// Sources: Levenberg, Q. Appl. Math. 2 (1944); Marquardt, doi:10.1137/0111030; Nielsen, IMM-REP-1999-05; Moré, LNM 630 (1978), doi:10.1007/BFb0067700.
 public struct LevenbergMarquardt: Optimizer, Configurable {
@@ -62,7 +62,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                 details: [.init("damping", state.damping?.value ?? 0), .init("gainRatio", lastRatio), .init("trials", Double(trials))])
         }
         guard here.isFinite else { return ended(.brokeDown(.nonFinite(at: here.parameters.values, on: problem))) }
-        if here.gradient.norm == 0 { return ended(.stationary) }
+        if here.hasVanishingGradient { return ended(.stationary) }
 
         let model = try problem.linearization(at: here.parameters.values)
         let system: any DampedSystem
@@ -71,15 +71,16 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
             do { system = try JacobianSystem(model) } catch {
                 return ended(.brokeDown(Breakdown(.linearSolver, "the Jacobian could not be factorised: \(error)")))
             }
-        case .kernel: system = KernelSystem(model)
+        case .kernel: system = scaling == .identity ? KernelSystem(model) : ScaledKernelSystem(model)
         case .gramian, .automatic: system = GramianSystem(model)
         }
-        let norms = system.squaredColumnNorms
-        guard norms.isFinite else { return ended(.brokeDown(Breakdown(.nonFinite, "the Jacobian is not finite"))) }
-        let D = scale(&state, norms)
+        let largest = system.largestDiagonal
+        guard largest.isFinite else { return ended(.brokeDown(Breakdown(.nonFinite, "the Jacobian is not finite"))) }
+        let D = scale(&state, system, count: here.parameters.count)
         // λ multiplies D: relative to the greatest curvature where D = I, to one where D carries the curvature.
-        var λ = state.damping ?? damping.start(scale: scaling == .identity ? Swift.max(norms.maximumNorm, Double.leastNormalMagnitude) : 1)
+        var λ = state.damping ?? damping.start(scale: scaling == .identity ? Swift.max(largest, Double.leastNormalMagnitude) : 1)
         var anyFinite = false
+        var boldest: Vector?
         while trials < maximumTrials {
             trials += 1
             state.damping = λ
@@ -108,8 +109,13 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                         details: [.init("damping", used), .init("gainRatio", ρ), .init("trials", Double(trials))])
                 }
             }
-            if here.isStationary(promising: promised) { return ended(.stationary) }
+            if boldest == nil {
+                boldest = d
+                // The boldest step promises less than the last bits of L.
+                if promised <= 4 * Double.ulpOfOne * here.loss.total { return ended(.stationary) }
+            }
             if λ.value >= damping.maximum {
+                if let boldest, case .stationary = try here.deadEnd(along: boldest, on: problem) { return ended(.stationary) }
                 return ended(
                     .brokeDown(Breakdown(.regularization, "the damping reached its bound, \(damping.maximum), without a decrease")))
             }
@@ -125,11 +131,11 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         state.scale = nil
     }
 
-    private func scale(_ state: inout LevenbergMarquardtState, _ norms: Vector) -> Vector {
-        if scaling == .identity { return Vector(repeating: 1, count: norms.count) }
+    /// The diagonal of D.
+    private func scale(_ state: inout LevenbergMarquardtState, _ system: any DampedSystem, count: Int) -> Vector {
+        guard scaling == .marquardt, let norms = system.squaredColumnNorms else { return Vector(repeating: 1, count: count) }
         // MINPACK: the maximum so far; a column that has always been zero counts as one.
-        let before = state.scale ?? .zeros(norms.count)
-        let running = Vector(zip(before, norms).map { Swift.max($0, $1) })
+        let running = Vector(zip(state.scale ?? .zeros(count), norms).map { Swift.max($0, $1) })
         state.scale = running
         return Vector(running.map { $0 > 0 ? $0 : 1 })
     }
@@ -138,7 +144,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         guard let n = residuals else { return nil }
         let doubles =
             switch solver.resolved(parameters: p, residuals: n) {
-            case .kernel: 2 * n * p + 2 * n * n
+            case .kernel: (scaling == .identity ? 0 : 2 * n * p) + 3 * n * n
             case .jacobian: n * p + Swift.max(n * p, 5 * p * p)
             case .gramian, .automatic: 3 * p * p
             }

@@ -8,7 +8,7 @@ import OptimizationCore
 /// those pairs over H₀ = (sᵀy/yᵀy)·I of the newest one. s, y, p ∈ ℝᴾ; m = `memory`.
 /// Cost: usually one gradient a step, 4mP flops, 2mP doubles. A pair enters only if yᵀs > `curvatureTolerance`·‖y‖‖s‖.
 /// A failed search drops the pairs and tries steepest descent once; if that fails too, the method breaks down, or is stationary
-/// where its model promised less than the loss's rounding error. On a revised problem loss and gradient are evaluated
+/// where rounding errors of the loss hide every decrease. On a revised problem loss and gradient are evaluated
 /// anew and the pairs, which describe the old one, are dropped.
 /// Variant: strong Wolfe steps from a first trial of 1 (Nocedal's code uses Moré–Thuente's search; PyTorch's has none by default).
 /// Source: Liu & Nocedal, Math. Prog. 45 (1989) 503–528, doi:10.1007/BF01589116; Nocedal & Wright, alg. 7.4 and 7.5.
@@ -16,6 +16,7 @@ public struct LBFGS: Optimizer, Configurable {
     /// m ≥ 1.
     public var memory = 50
     public var lineSearch: any LineSearch = StrongWolfe()
+    public var firstTrial = FirstTrial.lastDecrease
     /// ε in yᵀs > ε‖y‖‖s‖. The cosine between s and y is at least 2/√κ on a quadratic of condition κ: 1e-12 spares κ up to 1e24.
     public var curvatureTolerance = 1e-12
 
@@ -32,6 +33,7 @@ public struct LBFGS: Optimizer, Configurable {
         [
             .integer("memory", \.memory, atLeast: 1, meaning: "m, how many steps are remembered"),
             .lineSearch("lineSearch", \.lineSearch, meaning: "how the step length is found"),
+            .choice("firstTrial", \.firstTrial, meaning: "the first trial of each search"),
             .number("curvatureTolerance", \.curvatureTolerance, in: .fraction, meaning: "ε in yᵀs > ε‖y‖‖s‖, for a pair to be kept"),
         ]
     }
@@ -43,7 +45,8 @@ public struct LBFGS: Optimizer, Configurable {
     public func step(_ state: inout LBFGSState, on problem: any DifferentiableProblem) throws -> StepReport {
         let here = state.standpoint
         let direction = state.pairs.isEmpty ? nil : state.direction()
-        switch try Descent(lineSearch: lineSearch, problem: problem).advance(from: here, along: direction) {
+        let descent = Descent(lineSearch: lineSearch, firstTrial: firstTrial, problem: problem)
+        switch try descent.advance(from: here, along: direction, previous: state.previousLoss) {
         case .ended(let verdict):
             return StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict)
         case .moved(let there, let s, let α, let trials, let restarted):
@@ -53,7 +56,7 @@ public struct LBFGS: Optimizer, Configurable {
                 if state.pairs.count == memory { state.pairs.removeFirst() }
                 state.pairs.append(SecantPair(step: s, change: y))
             }
-            state.standpoint = there
+            (state.previousLoss, state.standpoint) = (here.loss.total, there)
             return StepReport(
                 loss: there.loss, gradientNorm: there.gradient.norm, stepLength: α,
                 details: [.init("trials", Double(trials)), .init("pairs", Double(state.pairs.count))])
@@ -82,6 +85,8 @@ public struct SecantPair: Sendable, Equatable {
 /// Where L-BFGS stands and the pairs it remembers, the oldest first.
 public struct LBFGSState: OptimizerState, Equatable {
     public var standpoint: Standpoint
+    /// The loss before the last step; nil before the first and after a revision.
+    public internal(set) var previousLoss: Double?
     public var pairs: [SecantPair] = []
 
     public var parameters: Parameters { standpoint.parameters }
@@ -90,12 +95,14 @@ public struct LBFGSState: OptimizerState, Equatable {
 
     public func encode(into archive: inout Archive) {
         archive.set("standpoint", standpoint)
+        archive.set("previousLoss", previousLoss.map { [$0] } ?? [])
         archive.set("steps", pairs.map(\.step))
         archive.set("changes", pairs.map(\.change))
     }
 
     public init(from archive: Archive) throws {
         standpoint = try archive.value("standpoint")
+        previousLoss = try archive.doubles("previousLoss").first
         let (steps, changes) = (try archive.vectors("steps"), try archive.vectors("changes"))
         guard steps.count == changes.count, (steps + changes).allSatisfy({ $0.count == standpoint.parameters.count }) else {
             throw ArchiveError(entry: "steps", reason: "does not hold a pair of \(standpoint.parameters.count) values for each change")

@@ -7,7 +7,7 @@ import OptimizationCore
 /// p = −H·∇L, θ⁺ = θ + αp by strong Wolfe, and H ∈ ℝᴾˣᴾ updated by ``BroydenUpdate`` with b = −α·sᵀ∇L/sᵀy (α the *accepted* step
 /// length: B·s = −α∇L). Before its first update H = I is rescaled to (sᵀy/yᵀy)·I, and b with it.
 /// Cost: usually one gradient a step and three passes over P²/2 doubles. A failed search tries steepest descent once with H = I;
-/// if that fails too, the method breaks down, or is stationary where its model promised less than the loss's rounding error.
+/// if that fails too, the method breaks down, or is stationary where rounding errors of the loss hide every decrease.
 /// On a revised problem loss and gradient are evaluated anew, no pair crosses versions, and H is kept if a Cholesky
 /// factorisation still finds it positive definite (it is symmetric by construction), else reset.
 /// Variants: SSBroyden2 of Al-Baali, Spedicato and Maggioni by default, the others (and BFGS) by `variant`.
@@ -16,6 +16,7 @@ import OptimizationCore
 public struct SelfScaledBroyden: Optimizer, Configurable {
     public var variant = BroydenVariant.selfScaledBroyden2
     public var lineSearch: any LineSearch = StrongWolfe()
+    public var firstTrial = FirstTrial.lastDecrease
     /// ε in yᵀs > ε‖y‖‖s‖ for an update. The cosine between s and y is at least 2/√κ on a quadratic of condition κ.
     public var curvatureTolerance = 1e-12
 
@@ -31,6 +32,7 @@ public struct SelfScaledBroyden: Optimizer, Configurable {
         [
             .choice("variant", \.variant, meaning: "the member of the family"),
             .lineSearch("lineSearch", \.lineSearch, meaning: "how the step length is found"),
+            .choice("firstTrial", \.firstTrial, meaning: "the first trial of each search"),
             .number("curvatureTolerance", \.curvatureTolerance, in: .fraction, meaning: "ε in yᵀs > ε‖y‖‖s‖, for an update"),
         ]
     }
@@ -42,13 +44,14 @@ public struct SelfScaledBroyden: Optimizer, Configurable {
     public func step(_ state: inout SelfScaledBroydenState, on problem: any DifferentiableProblem) throws -> StepReport {
         let here = state.standpoint
         let direction = state.isFresh || !here.isFinite ? nil : -state.inverseHessian.times(here.gradient)
-        switch try Descent(lineSearch: lineSearch, problem: problem).advance(from: here, along: direction) {
+        let descent = Descent(lineSearch: lineSearch, firstTrial: firstTrial, problem: problem)
+        switch try descent.advance(from: here, along: direction, previous: state.previousLoss) {
         case .ended(let verdict):
             return StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict)
         case .moved(let there, let s, let α, let trials, let restarted):
             if restarted { state.reset() }
             let update = state.update(s, there.gradient - here.gradient, stepLength: α, slope: s.dot(here.gradient), settings: self)
-            state.standpoint = there
+            (state.previousLoss, state.standpoint) = (here.loss.total, there)
             return StepReport(
                 loss: there.loss, gradientNorm: there.gradient.norm, stepLength: α,
                 details: [
@@ -60,6 +63,7 @@ public struct SelfScaledBroyden: Optimizer, Configurable {
 
     public func adapt(_ state: inout SelfScaledBroydenState, to problem: any DifferentiableProblem) throws {
         let parameters = state.parameters
+        state.previousLoss = nil
         state.standpoint = Standpoint(at: parameters, try problem.lossAndGradient(at: parameters.values))
         if case .failure = state.inverseHessian.choleskyFactorization() { state.reset() }
     }
@@ -73,6 +77,8 @@ public struct SelfScaledBroyden: Optimizer, Configurable {
 /// Where the method stands and its H.
 public struct SelfScaledBroydenState: OptimizerState, Equatable {
     public var standpoint: Standpoint
+    /// The loss before the last step; nil before the first and after a revision.
+    public internal(set) var previousLoss: Double?
     /// H ∈ ℝᴾˣᴾ, an approximation of (∇²L)⁻¹.
     public internal(set) var inverseHessian: SymmetricMatrix
     /// Whether H is still the identity, to be rescaled by the first pair.
@@ -86,12 +92,14 @@ public struct SelfScaledBroydenState: OptimizerState, Equatable {
 
     public func encode(into archive: inout Archive) {
         archive.set("standpoint", standpoint)
+        archive.set("previousLoss", previousLoss.map { [$0] } ?? [])
         archive.set("inverseHessian", inverseHessian.packed)
         archive.set("isFresh", isFresh)
     }
 
     public init(from archive: Archive) throws {
         standpoint = try archive.value("standpoint")
+        previousLoss = try archive.doubles("previousLoss").first
         let order = standpoint.parameters.count
         guard let matrix = SymmetricMatrix(order: order, packed: try archive.doubles("inverseHessian")) else {
             throw ArchiveError(entry: "inverseHessian", reason: "is not the packed triangle of a matrix of order \(order)")

@@ -73,6 +73,10 @@ extension FirstOrderMethod {
     public func adapt(_ state: inout FirstOrderState<Memory>, to problem: any DifferentiableProblem) throws {
         state.gradient = try problem.lossAndGradient(at: state.parameters.values).gradient
     }
+
+    /// Evaluates nothing: the gradient of the batch before, at the present parameters, drives the next step, whose evaluation at
+    /// the new parameters is of the new batch. So a step costs one gradient of one batch, and each drives one step.
+    public func adapt(_ state: inout FirstOrderState<Memory>, toBatch batch: any DifferentiableProblem) {}
 }
 
 extension Breakdown {

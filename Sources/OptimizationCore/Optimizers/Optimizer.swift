@@ -13,6 +13,8 @@ import LinearAlgebra
 public protocol Optimizer<Objective>: Sendable {
     associatedtype Objective
     associatedtype State: OptimizerState
+    /// Whether a step sees all samples of the problem, as by default, or a batch of them: ``SampleBatches``.
+    associatedtype Samples: SampleUse = AllSamples
 
     /// The state before the first step at `parameters`.
     func start(on problem: Objective, from parameters: Parameters) throws -> State
@@ -24,6 +26,10 @@ public protocol Optimizer<Objective>: Sendable {
     /// accumulated is kept or reset, as the method declares. By default everything but the parameters is reset.
     func adapt(_ state: inout State, to problem: Objective) throws
 
+    /// Brings a state to another batch of the same objective, before a step on it: what is accumulated stays meaningful, the
+    /// values at the parameters belong to the batch before. By default as for a new version.
+    func adapt(_ state: inout State, toBatch batch: Objective) throws
+
     /// The bytes that the method will hold, for the preflight: `nil` where it cannot say.
     func workingMemory(parameters: Int, residuals: Int?) -> Int?
 }
@@ -33,7 +39,28 @@ extension Optimizer {
         state = try start(on: problem, from: state.parameters)
     }
 
+    public func adapt(_ state: inout State, toBatch batch: Objective) throws { try adapt(&state, to: batch) }
+
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? { nil }
+}
+
+/// What a method asks of a problem's samples, beyond its ``Optimizer/Objective``.
+public protocol SampleUse {
+    /// The capability that is asked for, where there is one.
+    static var need: String? { get }
+    static func admits(_ problem: any Problem) -> Bool
+}
+
+/// Every step sees all samples, so that a report's loss is the problem's.
+public enum AllSamples: SampleUse {
+    public static var need: String? { nil }
+    public static func admits(_ problem: any Problem) -> Bool { true }
+}
+
+/// A step sees a batch of the samples; the problem must be a ``SampledProblem``.
+public enum SampleBatches: SampleUse {
+    public static var need: String? { "SampledProblem" }
+    public static func admits(_ problem: any Problem) -> Bool { problem is any SampledProblem }
 }
 
 /// Everything of an optimizer that changes, storable by construction.
@@ -56,6 +83,9 @@ public struct StepReport: Sendable {
     public var details: [Detail]
     /// Iterations of an inner linear solver.
     public var linearIterations: Int
+    /// The share of the problem's samples that loss and gradient norm are taken over: 1, or less for a batch. Values of
+    /// different batches are not compared.
+    public var sampleFraction: Double
 
     public struct Detail: Sendable, Hashable {
         public var name: String
@@ -66,11 +96,14 @@ public struct StepReport: Sendable {
 
     public init(
         loss: LossValue, gradientNorm: Double? = nil, stepLength: Double? = nil, verdict: StepVerdict = .accepted,
-        details: [Detail] = [], linearIterations: Int = 0
+        details: [Detail] = [], linearIterations: Int = 0, sampleFraction: Double = 1
     ) {
         (self.loss, self.gradientNorm, self.stepLength, self.verdict) = (loss, gradientNorm, stepLength, verdict)
-        (self.details, self.linearIterations) = (details, linearIterations)
+        (self.details, self.linearIterations, self.sampleFraction) = (details, linearIterations, sampleFraction)
     }
+
+    /// Whether the loss and the gradient norm are those of the whole problem.
+    public var coversAllSamples: Bool { sampleFraction == 1 }
 }
 
 /// How a step ended. Accepted, rejected and invalid steps are three events.

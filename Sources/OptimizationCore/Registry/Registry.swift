@@ -21,7 +21,7 @@ public struct Registry: Sendable {
     public mutating func register<O: Optimizer & Configurable>(optimizer: O.Type) throws {
         let entry = OptimizerEntry(
             name: O.identifier, summary: O.summary, need: needed(by: O.self), schema: schema(of: O.self),
-            fits: { $0 as? O.Objective != nil }, make: { try O($0, path: $1) })
+            fits: { $0 as? O.Objective != nil && O.Samples.admits($0) }, make: { try wrapped(O.self, $0, path: $1) })
         try add(entry, to: \.optimizers, kind: "optimizer")
     }
 

@@ -41,9 +41,10 @@ public enum RunEvent: Sendable {
     case revised(summary: String)
     /// A broken-down stage is being recovered.
     case recovered(Recovery)
-    case stageEnded(StageSummary)
     /// The run is about to end: the last moment to ask for a checkpoint.
     case runEnding(Outcome)
+    /// A stage has ended; the last one, after the run's last checkpoint.
+    case stageEnded(StageSummary)
     /// A checkpoint is about to be handed out: what must be on disk before it, goes there now.
     case willCheckpoint
     /// Everything needed to go on, as it is after the step.

@@ -18,22 +18,55 @@ public final class Observation {
     public let report: StepReport?
     public let best: BestPoint?
     public let seed: UInt64
+    /// Every how many iterations the whole problem's loss and gradient norm are measured while steps see batches.
+    public let cadenceOnBatches: Int
 
+    private var wholeLossCache: Double?
+    private var wholeEvaluation: Evaluation?
     private var monitorCache: Double??
     private var errorCache: Double??
 
     init(
         stage: StageInfo, iteration: Int, totalIteration: Int, secondsInStage: Double, seconds: Double, workInStage: WorkCounts,
-        work: WorkCounts, parameters: Parameters, problem: any Problem, report: StepReport?, best: BestPoint?, seed: UInt64
+        work: WorkCounts, parameters: Parameters, problem: any Problem, report: StepReport?, best: BestPoint?, seed: UInt64,
+        cadenceOnBatches: Int
     ) {
         (self.stage, self.iteration, self.totalIteration) = (stage, iteration, totalIteration)
         (self.secondsInStage, self.seconds, self.workInStage, self.work) = (secondsInStage, seconds, workInStage, work)
         (self.parameters, self.problem, self.report, self.best, self.seed) = (parameters, problem, report, best, seed)
+        self.cadenceOnBatches = cadenceOnBatches
     }
 
     public var version: Int { problem.version }
+    /// The last step's loss; a batch's where the step saw a batch.
     public var loss: Double? { report?.loss.total }
+    /// The last step's gradient norm; a batch's where the step saw a batch.
     public var gradientNorm: Double? { report?.gradientNorm }
+
+    /// Whether the last step saw a batch, so that its loss is not compared with others.
+    public var isOnBatch: Bool { report.map { !$0.coversAllSamples } ?? false }
+
+    /// Every how many iterations ``wholeLoss()`` should be asked for: 1 where the last step has reported it.
+    public var wholeCadence: Int { isOnBatch ? cadenceOnBatches : 1 }
+
+    /// The loss on all samples at the parameters: as reported, or measured after a step on a batch (one loss, not counted as
+    /// work). `nil` before a stage's first step.
+    public func wholeLoss() throws -> Double? {
+        guard isOnBatch else { return loss }
+        if let wholeEvaluation { return wholeEvaluation.loss.total }
+        if let wholeLossCache { return wholeLossCache }
+        wholeLossCache = try (problem as? any DifferentiableProblem)?.loss(at: parameters.values).total
+        return wholeLossCache
+    }
+
+    /// The gradient's norm on all samples: as reported, or measured after a step on a batch (one gradient, not counted).
+    public func wholeGradientNorm() throws -> Double? {
+        guard isOnBatch else { return gradientNorm }
+        if wholeEvaluation == nil {
+            wholeEvaluation = try (problem as? any DifferentiableProblem)?.lossAndGradient(at: parameters.values)
+        }
+        return wholeEvaluation?.gradient.norm
+    }
 
     /// The loss on held-out samples, where the problem has them. Not counted as work.
     public func monitorLoss() throws -> Double? {

@@ -10,7 +10,8 @@ import LinearAlgebra
 public struct Pipeline<P: Problem>: Sendable {
     public let problem: P
     public let stages: [Stage<P>]
-    /// Every how many iterations the monitor loss is measured, where the problem has one: what the best point is chosen by.
+    /// Every how many iterations is measured what the best point is chosen by: the monitor loss where the problem has one, the
+    /// whole problem's loss where steps see batches. Both are measured at a stage's end too, and not counted as work.
     public var monitorCadence = 100
 
     public init(minimizing problem: P, stages: [Stage<P>]) { (self.problem, self.stages) = (problem, stages) }

@@ -8,6 +8,7 @@ extension StepReport {
         if let stepLength { archive.set("stepLength", stepLength) }
         archive.set("verdict", verdict.name)
         if case .brokeDown(let breakdown) = verdict { archive.set("breakdown", breakdown.archive) }
+        if !coversAllSamples { archive.set("sampleFraction", sampleFraction) }
         archive.set("detailNames", details.map(\.name))
         archive.set("detailValues", details.map(\.value))
     }
@@ -27,7 +28,8 @@ extension StepReport {
         self.init(
             loss: LossValue(total: try archive.double("total"), terms: try archive.doubles("terms")),
             gradientNorm: archive["gradientNorm"] == nil ? nil : try archive.double("gradientNorm"),
-            stepLength: archive["stepLength"] == nil ? nil : try archive.double("stepLength"), verdict: verdict, details: details)
+            stepLength: archive["stepLength"] == nil ? nil : try archive.double("stepLength"), verdict: verdict, details: details,
+            sampleFraction: archive["sampleFraction"] == nil ? 1 : try archive.double("sampleFraction"))
     }
 }
 

@@ -20,6 +20,7 @@ public final class Run<P: Problem> {
     private var workBeforeStage = WorkCounts()
     private var clock = Stopwatch()
     private var pendingStop: Outcome?
+    private var hasMonitor: Bool?
     /// How many stages, restarts included, ended before the present one began.
     private var endedStages = 0
 
@@ -134,41 +135,62 @@ public final class Run<P: Problem> {
 extension Run {
     private var stage: Stage<P> { pipeline.stages[cursor.stage] }
 
+    /// How the stage ended, if it did. The rule's memory takes the check in only where the stage goes on, so that a run resumed from its
+    /// last checkpoint finds the same ending.
     private func stageEnding() throws -> Outcome? {
         switch report?.verdict {
         case .brokeDown(let breakdown): return .brokeDown(breakdown)
         case .stationary:
             return .converged(Finding("‖∇L‖ at rounding", report?.gradientNorm ?? 0, "≥", 0, meaning: .converged))
-        default: return try stage.until.finding(in: observe(), memory: &ruleMemory)?.outcome
+        default:
+            var memory = ruleMemory
+            if let finding = try stage.until.finding(in: observe(), memory: &memory) { return finding.outcome }
+            ruleMemory = memory
+            return nil
         }
     }
 
+    private enum Continuation {
+        case restart(Recovery)
+        case nextStage(Recovery?)
+    }
+
+    /// What follows a stage's end; `nil` where the run ends with it.
+    private func continuation(after ending: Outcome) -> Continuation? {
+        let isLast = cursor.stage + 1 == pipeline.stages.count
+        guard case .brokeDown(let breakdown) = ending else { return isLast ? nil : .nextStage(nil) }
+        func recovery(_ action: String) -> Recovery { Recovery(breakdown: breakdown, policy: stage.onBreakdown, action: action) }
+        if case .restart(let limit) = stage.onBreakdown, cursor.restarts < limit {
+            return .restart(recovery("begins anew from the best point"))
+        }
+        if isLast || stage.onBreakdown == .stop { return nil }
+        return .nextStage(recovery("hands over from the best point"))
+    }
+
     private func endStage(_ ending: Outcome) throws {
+        try updateBest(atEnd: true)
+        guard let continuation = continuation(after: ending) else { return try end(with: ending) }
+        try closeStage(with: ending)
+        switch continuation {
+        case .restart(let recovery):
+            cursor.restarts += 1
+            try announce(.recovered(recovery))
+            try beginStage(cursor.stage, from: best?.parameters ?? execution.parameters)
+        case .nextStage(let recovery):
+            cursor.restarts = 0
+            if let recovery { try announce(.recovered(recovery)) }
+            try beginStage(cursor.stage + 1, from: recovery == nil ? execution.parameters : best?.parameters ?? execution.parameters)
+        }
+    }
+
+    private func closeStage(with ending: Outcome) throws {
         let observation = observe()
         let summary = StageSummary(
             name: stage.name, optimizer: observation.stage.optimizer, outcome: ending, iterations: cursor.iteration,
-            seconds: clock.stage, work: problem.counter.counts - workBeforeStage, loss: report?.loss.total,
+            seconds: clock.stage, work: problem.counter.counts - workBeforeStage, loss: try observation.wholeLoss(),
             referenceError: try observation.referenceError())
         summaries.append(summary)
         try announce(.stageEnded(summary))
-        var start = execution.parameters
-        if case .brokeDown(let breakdown) = ending {
-            start = best?.parameters ?? start
-            if case .restart(let limit) = stage.onBreakdown, cursor.restarts < limit {
-                cursor.restarts += 1
-                try announce(
-                    .recovered(Recovery(breakdown: breakdown, policy: stage.onBreakdown, action: "begins anew from the best point")))
-                return try beginStage(cursor.stage, from: start)
-            }
-            if stage.onBreakdown == .stop { return try end(with: ending) }
-            if cursor.stage + 1 < pipeline.stages.count {
-                try announce(
-                    .recovered(Recovery(breakdown: breakdown, policy: stage.onBreakdown, action: "hands over from the best point")))
-            }
-        }
-        guard cursor.stage + 1 < pipeline.stages.count else { return try end(with: ending) }
-        cursor.restarts = 0
-        try beginStage(cursor.stage + 1, from: start)
     }
 
     private func beginStage(_ index: Int, from parameters: Parameters) throws {
@@ -182,18 +204,11 @@ extension Run {
         try announce(.stageStarted)
     }
 
+    /// The last checkpoint is handed out before the stage is closed: resumed, the run closes it again, and once only.
     private func end(with ending: Outcome) throws {
-        if summaries.count == endedStages {
-            // The run was stopped within a stage: its account is given, but not stored as ended.
-            let observation = observe()
-            summaries.append(
-                StageSummary(
-                    name: stage.name, optimizer: observation.stage.optimizer, outcome: ending, iterations: cursor.iteration,
-                    seconds: clock.stage, work: problem.counter.counts - workBeforeStage, loss: report?.loss.total,
-                    referenceError: try observation.referenceError()))
-        }
         let requests = try announce(.runEnding(ending))
         if requests.contains(where: \.isCheckpoint) { try handOutCheckpoint() }
+        try closeStage(with: ending)
         outcome = ending
         try announce(.runEnded(result))
     }
@@ -225,6 +240,7 @@ extension Run {
         }
         precondition(revised.version > problem.version, "a revision must raise the problem's version")
         problem = Counted(revised, counter: problem.counter)
+        hasMonitor = nil
         try execution.adapt(to: problem)
         try reevaluateBest()
         try announce(.revised(summary: revision.summary))
@@ -244,24 +260,38 @@ extension Run {
                 iterationLimit: stage.until.iterationLimit),
             iteration: cursor.iteration, totalIteration: cursor.total, secondsInStage: clock.stage, seconds: clock.total,
             workInStage: problem.counter.counts - workBeforeStage, work: problem.counter.counts, parameters: execution.parameters,
-            problem: problem.base, report: report, best: best, seed: seed)
+            problem: problem.base, report: report, best: best, seed: seed,
+            cadenceOnBatches: pipeline.monitorCadence)
     }
 }
 
 // MARK: The best point
 
 extension Run {
-    /// What points are compared by: the monitor loss every few iterations where the problem has one, else the loss.
-    private func updateBest() throws {
-        guard let report, report.verdict == .accepted || best == nil, report.loss.isFinite else { return }
-        var value = report.loss.total
-        if let monitored = problem.base as? any MonitoredProblem {
-            guard best == nil || cursor.total % pipeline.monitorCadence == 0 else { return }
-            value = try monitored.monitorLoss(at: execution.parameters.values) ?? value
+    /// What points are compared by: the monitor loss every few iterations where the problem has one, else the whole problem's
+    /// loss, which a step on a batch does not report: it is then measured as seldom.
+    private func updateBest(atEnd: Bool = false) throws {
+        guard let report else { return }
+        let monitored = try monitoredProblem()
+        if monitored == nil, report.coversAllSamples {
+            guard !atEnd, report.verdict == .accepted || best == nil, report.loss.isFinite else { return }
+        } else {
+            // A stage's last point is measured unless its last step was measured already.
+            let isDue = cursor.total % pipeline.monitorCadence == 0
+            guard best == nil || (atEnd ? !isDue : isDue) else { return }
         }
-        guard value.isFinite, best.map({ value < $0.value || $0.version != problem.version }) ?? true else { return }
+        let parameters = execution.parameters
+        let value = try monitored?.monitorLoss(at: parameters.values) ?? observe().wholeLoss()
+        guard let value, value.isFinite, best.map({ value < $0.value || $0.version != problem.version }) ?? true else { return }
         best = BestPoint(
-            parameters: execution.parameters, value: value, stage: cursor.stage, totalIteration: cursor.total, version: problem.version)
+            parameters: parameters, value: value, stage: cursor.stage, totalIteration: cursor.total, version: problem.version)
+    }
+
+    /// The problem, if it has set samples aside to monitor: asked once, for the answer may cost a loss.
+    private func monitoredProblem() throws -> (any MonitoredProblem)? {
+        guard let monitored = problem.base as? any MonitoredProblem else { return nil }
+        if hasMonitor == nil { hasMonitor = try monitored.monitorLoss(at: execution.parameters.values) != nil }
+        return hasMonitor == true ? monitored : nil
     }
 
     /// On a new version the best point keeps its place only with its value there.
@@ -296,6 +326,7 @@ extension Run {
         place.set("total", cursor.total)
         place.set("restarts", cursor.restarts)
         archive.set("cursor", place)
+        archive.set("parameters", execution.parameters)
         archive.set("optimizer", execution.archive())
         if let revisable = problem.base as? any RevisableProblem {
             var revisions = Archive()

@@ -23,7 +23,7 @@ public struct Stage<P: Problem>: Sendable {
         (self.name, self.until, self.onBreakdown) = (name, until, onBreakdown)
         self.optimizer = (optimizer as? any Configurable)?.settings ?? .map([.init("name", .scalar("\(O.self)"))])
         need = needed(by: O.self)
-        fits = { $0 as? O.Objective != nil }
+        fits = { $0 as? O.Objective != nil && O.Samples.admits($0) }
         begin = { problem, parameters in
             let objective: O.Objective = try narrowed(problem, for: name, O.self)
             return Running(optimizer: optimizer, problem: objective, state: try optimizer.start(on: objective, from: parameters))
@@ -37,26 +37,31 @@ public struct Stage<P: Problem>: Sendable {
 
 extension Stage where P: DifferentiableProblem {
     public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
-    where O.Objective == any DifferentiableProblem {
+    where O.Objective == any DifferentiableProblem, O.Samples == AllSamples {
         self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
     }
 }
 
 extension Stage where P: LeastSquaresProblem {
     public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
-    where O.Objective == any LeastSquaresProblem {
+    where O.Objective == any LeastSquaresProblem, O.Samples == AllSamples {
         self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
     }
 }
 
 extension Stage where P: TwiceDifferentiableProblem {
     public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
-    where O.Objective == any TwiceDifferentiableProblem {
+    where O.Objective == any TwiceDifferentiableProblem, O.Samples == AllSamples {
         self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
     }
 }
 
 extension Stage where P: DifferentiableProblem & SampledProblem {
+    public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
+    where O.Objective == any DifferentiableProblem, O.Samples == SampleBatches {
+        self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
+    }
+
     public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
     where O.Objective == any DifferentiableProblem & SampledProblem {
         self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
@@ -65,12 +70,22 @@ extension Stage where P: DifferentiableProblem & SampledProblem {
 
 extension Stage where P: LeastSquaresProblem & SampledProblem {
     public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
+    where O.Objective == any LeastSquaresProblem, O.Samples == SampleBatches {
+        self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
+    }
+
+    public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
     where O.Objective == any LeastSquaresProblem & SampledProblem {
         self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
     }
 }
 
 extension Stage where P: TwiceDifferentiableProblem & SampledProblem {
+    public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
+    where O.Objective == any TwiceDifferentiableProblem, O.Samples == SampleBatches {
+        self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
+    }
+
     public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
     where O.Objective == any TwiceDifferentiableProblem & SampledProblem {
         self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
@@ -106,7 +121,7 @@ struct Running<O: Optimizer>: Execution {
 }
 
 private func narrowed<O: Optimizer>(_ problem: some Problem, for stage: String, _ type: O.Type) throws -> O.Objective {
-    guard let objective = problem as? O.Objective else {
+    guard let objective = problem as? O.Objective, O.Samples.admits(problem) else {
         throw PairingError(
             stage: stage, optimizer: "\(O.self)", need: needed(by: type), problem: problem.name, offers: offers(of: problem), fitting: [])
     }
@@ -115,7 +130,9 @@ private func narrowed<O: Optimizer>(_ problem: some Problem, for stage: String, 
 
 /// An optimizer's need, as the names of capabilities.
 package func needed<O: Optimizer>(by type: O.Type) -> String {
-    "\(O.Objective.self)".replacing("any ", with: "")
+    ("\(O.Objective.self)".replacing("any ", with: "").split(separator: " & ").map(String.init) + [O.Samples.need].compactMap { $0 })
+        .reduce(into: []) { names, name in if !names.contains(name) { names.append(name) } }
+        .joined(separator: " & ")
 }
 
 /// The core's capabilities that a problem offers.

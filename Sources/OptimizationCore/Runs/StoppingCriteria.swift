@@ -38,6 +38,7 @@ private struct Budget: StoppingCriterion {
 }
 
 /// A measured value below a threshold: L, ‖∇L‖ (absolute or relative to the stage's first), the monitor loss, the error.
+/// L and ‖∇L‖ are of the whole problem; where steps see batches they are measured as often as the observation says.
 private struct Threshold: StoppingCriterion {
     enum Quantity: String, Sendable { case loss, gradientNorm, relativeGradientNorm, monitorLoss, referenceError }
 
@@ -65,24 +66,33 @@ private struct Threshold: StoppingCriterion {
     var description: String { "\(symbol) ≤ \(short(threshold))" }
 
     func finding(in observation: Observation, memory: inout [Double]) throws -> Finding? {
-        guard observation.report != nil, observation.iteration % cadence == 0 else { return nil }
+        guard observation.report != nil, observation.iteration % cadence(in: observation) == 0 else { return nil }
         let measured: Double?
         switch quantity {
-        case .loss: measured = observation.loss
-        case .gradientNorm: measured = observation.gradientNorm
+        case .loss: measured = try observation.wholeLoss()
+        case .gradientNorm: measured = try observation.wholeGradientNorm()
         case .relativeGradientNorm:
-            if memory.isEmpty, let first = observation.gradientNorm { memory = [first] }
-            measured = observation.gradientNorm.flatMap { norm in memory.first.map { $0 > 0 ? norm / $0 : 0 } }
+            let norm = try observation.wholeGradientNorm()
+            if memory.isEmpty, let norm { memory = [norm] }
+            measured = norm.flatMap { norm in memory.first.map { $0 > 0 ? norm / $0 : 0 } }
         case .monitorLoss: measured = try observation.monitorLoss()
         case .referenceError: measured = try observation.referenceError()
         }
         guard let measured, measured <= threshold else { return nil }
         return Finding(symbol, measured, "≤", threshold, meaning: .converged)
     }
+
+    private func cadence(in observation: Observation) -> Int {
+        switch quantity {
+        case .loss, .gradientNorm, .relativeGradientNorm: observation.wholeCadence
+        case .monitorLoss, .referenceError: cadence
+        }
+    }
 }
 
 /// The loss has fallen by less than a factor over a window of iterations. On a new version of the problem the window
-/// begins anew: losses of different versions are not compared.
+/// begins anew: losses of different versions are not compared. Where steps see batches, the window holds the whole problem's
+/// losses, as often as the observation says.
 private struct Stalled: StoppingCriterion {
     let window: Int
     let relativeDecrease: Double
@@ -95,17 +105,19 @@ private struct Stalled: StoppingCriterion {
 
     var description: String { "loss fell by less than \(short(100 * relativeDecrease)) % over \(window) iterations" }
 
-    /// Memory: the problem's version, then at most window + 1 losses, the oldest first.
-    func finding(in observation: Observation, memory: inout [Double]) -> Finding? {
-        guard let loss = observation.loss else { return nil }
+    /// Memory: the problem's version, then the losses measured over the window, the oldest first.
+    func finding(in observation: Observation, memory: inout [Double]) throws -> Finding? {
+        let cadence = observation.wholeCadence
+        guard observation.iteration % cadence == 0, let loss = try observation.wholeLoss() else { return nil }
+        let intervals = max(1, window / cadence)
         let version = Double(observation.version)
         if memory.first != version { memory = [version] }
         memory.append(loss)
-        guard memory.count >= window + 2 else { return nil }
-        if memory.count > window + 2 { memory.remove(at: 1) }
+        guard memory.count >= intervals + 2 else { return nil }
+        if memory.count > intervals + 2 { memory.remove(at: 1) }
         let decrease = memory[1] > 0 ? (memory[1] - loss) / memory[1] : 0
         guard decrease < relativeDecrease else { return nil }
-        return Finding("relative decrease over \(window) iterations", decrease, "<", relativeDecrease, meaning: .stalled)
+        return Finding("relative decrease over \(intervals * cadence) iterations", decrease, "<", relativeDecrease, meaning: .stalled)
     }
 }
 

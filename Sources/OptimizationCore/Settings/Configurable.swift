@@ -67,6 +67,13 @@ public struct Field<Root>: Sendable {
 
     /// The field's value in `root`, as written.
     public func value(in root: Root) -> Setting { read(root) }
+
+    /// The field as one of something that holds a `Root`: what a wrapper shows of the value that it wraps.
+    public func lifted<Outer>(to path: WritableKeyPath<Outer, Root> & Sendable) -> Field<Outer> {
+        let (read, write) = (read, write)
+        return Field<Outer>(
+            name, range: range, meaning: meaning, read: { read($0[keyPath: path]) }, write: { try write(&$0[keyPath: path], $1, $2) })
+    }
 }
 
 /// The set in which a number must lie, with its text.

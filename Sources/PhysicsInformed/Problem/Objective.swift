@@ -30,6 +30,9 @@ struct Objective: Sendable {
         try self.init(model, [term])
     }
 
+    /// For each term, the channels of its jets.
+    var channelCounts: [Int] { program.channelCounts }
+
     var residualCount: Int { program.residualCount }
 
     func loss(at θ: Vector) -> LossValue {

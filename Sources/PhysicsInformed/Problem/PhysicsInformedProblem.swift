@@ -88,6 +88,11 @@ public struct PhysicsInformedProblem: Sendable {
     /// The points of a term, a row each.
     public func points(of term: String) throws -> Matrix { try lossTerms[position(of: term)].points }
 
+    /// For each term, its points and the channels of the jets that its residual needs, the value included.
+    public var termSizes: [(name: String, points: Int, channels: Int)] {
+        zip(lossTerms, objective.channelCounts).map { ($0.name, $0.points.rows, $1) }
+    }
+
     public func weight(of term: String) throws -> Double { try lossTerms[position(of: term)].weight }
 
     /// The fields at some points: a row for each point, a column for each field.

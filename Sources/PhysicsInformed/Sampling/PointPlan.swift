@@ -67,7 +67,9 @@ extension PointPlan: Configurable {
             .integer("interior", \.interior, atLeast: 1, meaning: "points where the equation is imposed"),
             .integer("initial", \.initial, meaning: "points of all initial conditions together"),
             .integer("boundary", \.boundary, meaning: "points of all boundary conditions together"),
-            .integer("monitor", \.monitor, meaning: "points of the interior kept out of training, for the monitor loss; 0 for none"),
+            .integer(
+                "monitor", \.monitor,
+                meaning: "points of the interior kept out of training, on which the monitor loss is measured; 0 for none"),
             .choice("sampling", \.sampling, meaning: "how points are spread"),
             .number("interiorWeight", \.interiorWeight, in: .nonNegative, meaning: "weight of the equation"),
             .number("initialWeight", \.initialWeight, in: .nonNegative, meaning: "weight of each initial condition"),

@@ -20,10 +20,10 @@ extension HDF5File {
             // Every element is written right below: filling the space first would write it twice.
             guard H5Pset_fill_time(creation.id, H5D_FILL_TIME_NEVER) >= 0 else { throw error("no fill time", at: path) }
             let space = try dataspace(shape, at: path)
-            let dataset = try newDataset(path, type.id, space.id, creation.id, in: file)
+            let dataset = try newDataset(path, type.id, space.id, creation.id, bytes: MemoryLayout<T>.size * values.count, in: file)
             guard !values.isEmpty else { return }
             let status = values.withUnsafeBytes { H5Dwrite(dataset.id, memory.id, ch5_all(), ch5_all(), ch5_default(), $0.baseAddress) }
-            guard status >= 0 else { throw error("the array could not be written", at: path) }
+            guard status >= 0, dataset.close() else { throw writeFailure("the array could not be written", at: path) }
         }
     }
 
@@ -34,10 +34,11 @@ extension HDF5File {
             try checkTexts(values, at: path)
             let type = try textType(at: path)
             let space = try dataspace(shape, at: path)
-            let dataset = try newDataset(path, type.id, space.id, ch5_default(), in: file)
+            let dataset = try newDataset(
+                path, type.id, space.id, ch5_default(), bytes: values.reduce(1) { $0 + 32 + $1.utf8.count }, in: file)
             guard !values.isEmpty else { return }
             let status = withCStrings(values) { H5Dwrite(dataset.id, type.id, ch5_all(), ch5_all(), ch5_default(), $0) }
-            guard status >= 0 else { throw error("the texts could not be written", at: path) }
+            guard status >= 0, dataset.close() else { throw writeFailure("the texts could not be written", at: path) }
         }
     }
 
@@ -121,24 +122,28 @@ extension HDF5File {
             guard let memory = Handle(T.memoryType()) else { throw error("no type", at: path) }
             let width = try shape(of: dataset.id, at: path).dropFirst().reduce(1, *)
             precondition(width > 0 && values.count % width == 0, "\(values.count) values are not whole rows of \(width)")
-            try write(values, type: memory.id, count: values.count / width, from: row, in: dataset.id, at: path)
+            try write(values, type: memory.id, count: values.count / width, from: row, in: dataset, at: path)
         }
     }
 
-    private func write<T>(_ values: [T], type: hid_t, count: Int, from row: Int, in dataset: hid_t, at path: String) throws {
+    private func write<T>(_ values: [T], type: hid_t, count: Int, from row: Int, in dataset: consuming Handle, at path: String)
+        throws
+    {
         guard count > 0 else { return }
-        var shape = try self.shape(of: dataset, at: path)
+        // New chunks are allocated whole.
+        try requireWritable(MemoryLayout<T>.size * values.count + chunkBytes(of: dataset.id), at: path)
+        var shape = try self.shape(of: dataset.id, at: path)
         shape[0] = row + count
-        guard H5Dset_extent(dataset, shape.map { hsize_t($0) }) >= 0 else { throw error("the dataset could not grow", at: path) }
-        guard let target = Handle(H5Dget_space(dataset)) else { throw error("no shape", at: path) }
+        guard H5Dset_extent(dataset.id, shape.map { hsize_t($0) }) >= 0 else { throw writeFailure("the dataset could not grow", at: path) }
+        guard let target = Handle(H5Dget_space(dataset.id)) else { throw error("no shape", at: path) }
         let start = shape.indices.map { hsize_t($0 == 0 ? row : 0) }
         let block = [count] + shape[1...]
         guard H5Sselect_hyperslab(target.id, H5S_SELECT_SET, start, nil, block.map { hsize_t($0) }, nil) >= 0 else {
             throw error("no such rows", at: path)
         }
         let source = try dataspace(block, at: path)
-        let status = values.withUnsafeBytes { H5Dwrite(dataset, type, source.id, target.id, ch5_default(), $0.baseAddress) }
-        guard status >= 0 else { throw error("rows \(row)..<\(row + count) could not be written", at: path) }
+        let status = values.withUnsafeBytes { H5Dwrite(dataset.id, type, source.id, target.id, ch5_default(), $0.baseAddress) }
+        guard status >= 0, dataset.close() else { throw writeFailure("rows \(row)..<\(row + count) could not be written", at: path) }
     }
 
     /// Makes an empty dataset of texts that grows, each cell `width` bytes of UTF-8, the rest zero.
@@ -164,7 +169,7 @@ extension HDF5File {
                 let bytes = fitting(value, width)
                 cells += bytes + [UInt8](repeating: 0, count: width - bytes.count)
             }
-            try write(cells, type: type.id, count: texts.count, from: row, in: dataset.id, at: path)
+            try write(cells, type: type.id, count: texts.count, from: row, in: dataset, at: path)
         }
     }
 
@@ -221,8 +226,11 @@ extension HDF5File {
             let dataset = try openedDataset(path, in: file)
             var shape = try self.shape(of: dataset.id, at: path)
             guard !shape.isEmpty, shape[0] != rows else { return }
+            try requireWritable(1, at: path)
             shape[0] = rows
-            guard H5Dset_extent(dataset.id, shape.map(hsize_t.init)) >= 0 else { throw error("the dataset could not be resized", at: path) }
+            guard H5Dset_extent(dataset.id, shape.map { hsize_t($0) }) >= 0, dataset.close() else {
+                throw writeFailure("the dataset could not be resized", at: path)
+            }
         }
     }
 }
@@ -230,14 +238,16 @@ extension HDF5File {
 // MARK: Types and shapes
 
 extension HDF5File {
-    private func newDataset(_ path: String, _ type: hid_t, _ space: hid_t, _ creation: hid_t, in file: hid_t) throws -> Handle {
-        guard isWritable else { throw error("the file is open for reading only", at: path) }
+    private func newDataset(_ path: String, _ type: hid_t, _ space: hid_t, _ creation: hid_t, bytes: Int = 1, in file: hid_t) throws
+        -> Handle
+    {
+        try requireWritable(bytes, at: path)
         guard !exists(path) else {
             throw StorageError(.exists, "the file already holds this object", file: self.path, object: path, advice: "Remove it first.")
         }
         let links = try intermediateGroups(at: path)
         guard let dataset = Handle(H5Dcreate2(file, path, type, space, links.id, creation, ch5_default())) else {
-            throw error("the dataset could not be made", at: path)
+            throw writeFailure("the dataset could not be made", at: path)
         }
         return dataset
     }
@@ -251,6 +261,14 @@ extension HDF5File {
     private func shape(of dataset: hid_t, at path: String) throws -> [Int] {
         guard let space = Handle(H5Dget_space(dataset)) else { throw error("the dataset has no shape", at: path, .damaged) }
         return try extent(of: space.id, at: path)
+    }
+
+    /// The bytes of one chunk of a dataset that grows.
+    private func chunkBytes(of dataset: hid_t) -> Int {
+        guard let type = Handle(H5Dget_type(dataset)), let creation = Handle(H5Dget_create_plist(dataset)) else { return 0 }
+        var lengths = [hsize_t](repeating: 0, count: Int(H5S_MAX_RANK))
+        let rank = H5Pget_chunk(creation.id, CInt(lengths.count), &lengths)
+        return rank < 0 ? 0 : lengths.prefix(Int(rank)).reduce(H5Tget_size(type.id)) { $0 * Int($1) }
     }
 
     /// The shape of a dataspace; `[]` for a scalar. Throws where the product of the extents exceeds 2⁶², as in a garbled file.

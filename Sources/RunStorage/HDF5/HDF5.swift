@@ -20,6 +20,7 @@ public enum HDF5 {
 
     /// Runs `body` while no other thread is inside HDF5, with the library's own printing of errors switched off, and restored after.
     static func locked<R>(_ body: () throws -> R) rethrows -> R {
+        _ = isPrepared
         lock.acquire()
         defer { lock.release() }
         var print: H5E_auto2_t?
@@ -31,6 +32,10 @@ public enum HDF5 {
     }
 
     private static let lock = RecursiveLock()
+
+    /// Keeps HDF5 from closing files when the process exits: every write of this module is flushed when it matters, and a file that was
+    /// abandoned after a failed write must not be touched again.
+    private static let isPrepared: Bool = H5dont_atexit() >= 0
 
     /// The messages on this thread's error stack, the outermost call first, and empties it.
     static func takeErrors() -> [String] {

@@ -1,8 +1,14 @@
 import CHDF5
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
 /// An open HDF5 file, whose objects are addressed by their paths (`/trajectory/loss`).
 ///
-/// `@unchecked Sendable` is sound: `id` is only read and written inside `HDF5.locked`, which one thread at a time is in, and the other
+/// `@unchecked Sendable` is sound: `id` and `hasFailed` are only read and written inside `HDF5.locked`, which one thread at a time is in, and the other
 /// properties are constants.
 public final class HDF5File: @unchecked Sendable {
     /// The file's path; for a file in memory, the name that errors call it by.
@@ -10,17 +16,21 @@ public final class HDF5File: @unchecked Sendable {
     public let isWritable: Bool
     /// HDF5's identifier, negative once the file is closed.
     private var id: hid_t
+    private let isInMemory: Bool
     /// The bytes of the image that a file in memory was opened from.
     private let imageBytes: Int?
 
-    private init(_ path: String, isWritable: Bool, id: hid_t, imageBytes: Int? = nil) {
-        (self.path, self.isWritable, self.id, self.imageBytes) = (path, isWritable, id, imageBytes)
+    private init(_ path: String, isWritable: Bool, id: hid_t, isInMemory: Bool = false, imageBytes: Int? = nil) {
+        (self.path, self.isWritable, self.id, self.isInMemory, self.imageBytes) = (path, isWritable, id, isInMemory, imageBytes)
     }
+
+    /// Whether a write failed, as on a bad disk: HDF5's picture of the file is then inconsistent, and touching it again may crash.
+    private var hasFailed = false
 
     /// The bytes that the file takes.
     var bytes: Int { imageBytes ?? FileStatus(of: path)?.bytes ?? 0 }
 
-    deinit { HDF5.locked { if id >= 0 { _ = H5Fclose(id) } } }
+    deinit { try? close() }
 
     // MARK: Opening and closing
 
@@ -69,7 +79,7 @@ public final class HDF5File: @unchecked Sendable {
             }
             let id = H5Fcreate(memoryName(name), ch5_truncate(), creation.id, access.id)
             guard id >= 0 else { throw failure("no file could be created in memory", name) }
-            return HDF5File(name, isWritable: true, id: id)
+            return HDF5File(name, isWritable: true, id: id, isInMemory: true)
         }
     }
 
@@ -83,7 +93,7 @@ public final class HDF5File: @unchecked Sendable {
             guard driver >= 0, status >= 0 else { throw failure("the image could not be set up", name) }
             let id = H5Fopen(memoryName(name), ch5_read_only(), access.id)
             guard id >= 0 else { throw openingFailure(name, writing: false) }
-            return HDF5File(name, isWritable: false, id: id, imageBytes: bytes.count)
+            return HDF5File(name, isWritable: false, id: id, isInMemory: true, imageBytes: bytes.count)
         }
     }
 
@@ -105,19 +115,29 @@ public final class HDF5File: @unchecked Sendable {
 
     /// Hands everything written so far to the operating system; a killed process loses none of it.
     public func flush() throws {
+        guard isWritable else { return }
         try locked { id in
-            guard H5Fflush(id, H5F_SCOPE_LOCAL) >= 0 else { throw error("the file could not be flushed") }
+            try requireWritable(0, at: nil)
+            guard H5Fflush(id, H5F_SCOPE_LOCAL) >= 0 else { throw writeFailure("the file could not be flushed") }
         }
     }
 
-    /// Closes the file and everything open in it; closing again does nothing.
+    /// Closes the file and everything open in it; closing again does nothing. A file whose writing failed is abandoned as it is on disk.
     public func close() throws {
         try HDF5.locked {
             guard id >= 0 else { return }
-            let status = H5Fclose(id)
+            let closing = id
             id = -1
-            guard status >= 0 else { throw error("the file could not be closed cleanly") }
+            guard !hasFailed else { return HDF5File.unlock(closing) }
+            guard H5Fclose(closing) >= 0 else { throw error("the file could not be closed cleanly") }
         }
+    }
+
+    /// Gives up the system's lock on an abandoned file.
+    private static func unlock(_ id: hid_t) {
+        var handle: UnsafeMutableRawPointer?
+        guard H5Fget_vfd_handle(id, ch5_default(), &handle) >= 0, let handle else { return }
+        _ = flock(handle.assumingMemoryBound(to: CInt.self).pointee, LOCK_UN)
     }
 
     // MARK: Support for the other files of this layer
@@ -134,6 +154,33 @@ public final class HDF5File: @unchecked Sendable {
     func error(_ what: String, at object: String? = nil, _ kind: StorageError.Kind = .refused, advice: String = "") -> StorageError {
         HDF5File.failure(what, path, at: object, kind, advice: advice)
     }
+
+    /// The error of a write that failed. The file is not touched again; what was flushed before is on disk.
+    func writeFailure(_ what: String, at object: String? = nil) -> StorageError {
+        hasFailed = true
+        return error(what, at: object, advice: "Check the disk, then resume from the last checkpoint.")
+    }
+
+    /// Throws where `bytes` more cannot be written, before HDF5 is asked to: after a failed write it cannot go on.
+    func requireWritable(_ bytes: Int, at object: String?) throws {
+        guard isWritable else {
+            throw StorageError(
+                .refused, "the file is open for reading only", file: path, object: object, advice: "Open it for writing, or write a copy.")
+        }
+        guard !hasFailed else {
+            throw StorageError(
+                .refused, "an earlier write to this file failed, and it is not touched again", file: path, object: object,
+                advice: "Resume from the last checkpoint in a new process.")
+        }
+        guard !isInMemory, bytes > 0 else { return }
+        do { try Files.requireRoom(bytes + HDF5File.metadataMargin, for: path) } catch var error as StorageError {
+            error.object = object
+            throw error
+        }
+    }
+
+    /// Bytes that are left free for what HDF5 writes on its own account: headers, indices, heaps.
+    private static let metadataMargin = 1 << 18
 
     private static func failure(
         _ what: String, _ path: String, at object: String? = nil, _ kind: StorageError.Kind = .refused, advice: String = ""
@@ -154,6 +201,11 @@ public final class HDF5File: @unchecked Sendable {
             return StorageError(
                 .refused, "another program has the file open", file: path,
                 advice: "Close that program (a run that is still going, an open h5py.File), then try again.", causes: causes)
+        }
+        if writing, causes.contains(where: { $0.contains("already open for read-only") }) {
+            return StorageError(
+                .refused, "this program has the file open for reading", file: path, advice: "Close it before writing to it.", causes: causes
+            )
         }
         if writing, causes.contains(where: { $0.contains("errno = 13,") || $0.contains("errno = 30,") }) {
             return StorageError(.refused, "the file may not be written", file: path, advice: "Check its permissions.", causes: causes)

@@ -11,6 +11,13 @@ struct Handle: ~Copyable {
     }
 
     deinit { _ = HDF5.locked { H5Idec_ref(id) } }
+
+    /// Releases the identifier now, and says whether what HDF5 still held back for it could be written.
+    consuming func close() -> Bool {
+        let isClosed = HDF5.locked { H5Idec_ref(id) >= 0 }
+        discard self
+        return isClosed
+    }
 }
 
 /// A type of elements that HDF5 datasets and attributes hold here, stored at fixed width and little-endian.

@@ -10,11 +10,12 @@ extension HDF5File {
     public func makeGroup(_ path: String) throws {
         try locked { file in
             guard !exists(path) else { return }
+            try requireWritable(1, at: path)
             let links = try intermediateGroups(at: path)
             guard let creation = Handle(H5Pcreate(ch5_class_group_create())),
                 H5Pset_link_creation_order(creation.id, HDF5File.creationOrder) >= 0,
                 Handle(H5Gcreate2(file, path, links.id, creation.id, ch5_default())) != nil
-            else { throw error("the group could not be made", at: path) }
+            else { throw writeFailure("the group could not be made", at: path) }
         }
     }
 
@@ -73,7 +74,8 @@ extension HDF5File {
     /// Removes a group or dataset. HDF5 reuses its space only while the file stays open.
     public func remove(_ path: String) throws {
         try locked { file in
-            guard H5Ldelete(file, path, ch5_default()) >= 0 else { throw error("the object could not be removed", at: path) }
+            try requireWritable(1, at: path)
+            guard H5Ldelete(file, path, ch5_default()) >= 0 else { throw writeFailure("the object could not be removed", at: path) }
         }
     }
 
@@ -108,7 +110,7 @@ extension HDF5File {
             let space = try dataspace(scalar ? [] : [values.count], at: path)
             let attribute = try attribute(name, type.id, space.id, at: path, in: file)
             guard values.isEmpty || values.withUnsafeBytes({ H5Awrite(attribute.id, memory.id, $0.baseAddress) }) >= 0 else {
-                throw error("attribute “\(name)” could not be written", at: path)
+                throw writeFailure("attribute “\(name)” could not be written", at: path)
             }
         }
     }
@@ -143,13 +145,13 @@ extension HDF5File {
             let space = try dataspace(shape, at: path)
             let attribute = try attribute(name, type.id, space.id, at: path, in: file)
             guard values.isEmpty || withCStrings(values, { H5Awrite(attribute.id, type.id, $0) }) >= 0 else {
-                throw error("attribute “\(name)” could not be written", at: path)
+                throw writeFailure("attribute “\(name)” could not be written", at: path)
             }
         }
     }
 
     private func attribute(_ name: String, _ type: hid_t, _ space: hid_t, at path: String, in file: hid_t) throws -> Handle {
-        guard isWritable else { throw error("the file is open for reading only", at: path) }
+        try requireWritable(1, at: path)
         let object = try opened(path, in: file)
         if H5Aexists(object.id, name) > 0, H5Adelete(object.id, name) < 0 {
             throw error("attribute “\(name)” could not be replaced", at: path)

@@ -1,0 +1,52 @@
+import Curvature
+import Foundation
+
+extension RunConfiguration {
+    /// Runs the pipeline from the start, into the configured folder if there is one.
+    func start(on problem: any Problem, registry: Registry, overwrite: Bool, quiet: Bool) throws -> RunResult {
+        func start<P: Problem>(_ problem: P) throws -> RunResult {
+            let pipeline = self.pipeline(minimizing: problem)
+            _ = try pipeline.preflight(suggestingFrom: registry)
+            let folder = output.folder.isEmpty ? nil : try RunFolder.create(output.folder, replacing: overwrite)
+            if let folder { try store(in: folder.path) }
+            defer { try? folder?.close() }
+            return try pipeline.start(seed: seed, callbacks: observers(writingTo: folder, quiet: quiet))
+        }
+        return try start(problem)
+    }
+
+    /// Goes on from the newest checkpoint in the configured folder.
+    func resume(on problem: any Problem, acceptingOlder: Bool, quiet: Bool) throws -> RunResult {
+        func resume<P: Problem>(_ problem: P) throws -> RunResult {
+            let folder = try RunFolder.open(output.folder)
+            defer { try? folder.close() }
+            let result = try pipeline(minimizing: problem).resume(
+                from: folder, acceptingOlder: acceptingOlder, callbacks: observers(writingTo: folder, quiet: quiet))
+            try store(in: folder.path)
+            return result
+        }
+        return try resume(problem)
+    }
+
+    /// The configured callbacks, then those that watch and write: measurements are taken before rows are written.
+    private func observers(writingTo folder: RunFolder?, quiet: Bool) -> [any Callback] {
+        var all = callbacks
+        if !quiet { all.append(ProgressBar()) }
+        if let folder {
+            all.append(RecordTrajectory(in: folder, every: output.trajectory.cadence))
+            all.append(WriteCheckpoints(in: folder, every: .iterations(output.checkpoints.cadence), keep: output.checkpoints.kept))
+        }
+        all.append(GracefulInterrupt())
+        return all
+    }
+
+    /// Writes the configuration beside the run, aside and renamed.
+    private func store(in folder: String) throws {
+        let path = "\(folder)/\(configurationFile)"
+        do {
+            try YAML.text(of: setting).write(toFile: path, atomically: true, encoding: .utf8)
+        } catch {
+            throw ConfigurationError(path: path, reason: "cannot be written: \(error.localizedDescription)")
+        }
+    }
+}
