@@ -61,9 +61,9 @@ let problems = [
 
 let callbacks = [
     Row("Sampling", ["PhysicsInformed", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks"),
-    Row("RunControl", ["OptimizationCore"], in: "Plugins/Callbacks", tests: ["LinearAlgebra"]),
-    Row("Progress", ["OptimizationCore"], in: "Plugins/Callbacks", tests: ["LinearAlgebra"]),
-    Row("Diagnostics", ["OptimizationCore"], in: "Plugins/Callbacks", tests: ["LinearAlgebra"]),
+    Row("RunControl", ["OptimizationCore"], in: "Plugins/Callbacks", tests: ["LinearAlgebra", "OptimizationTesting", "StochasticGradient"]),
+    Row("Progress", ["OptimizationCore"], in: "Plugins/Callbacks", tests: ["LinearAlgebra", "OptimizationTesting", "StochasticGradient"]),
+    Row("Diagnostics", ["OptimizationCore"], in: "Plugins/Callbacks", tests: ["LinearAlgebra", "OptimizationTesting", "StochasticGradient"]),
 ]
 
 let plugins = optimizers + problems + callbacks
