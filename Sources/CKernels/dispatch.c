@@ -93,3 +93,12 @@ void ck_jacobian_rows(
     size_t leading) {
     kernels()->jacobian_rows(rows, count, channels, inputs, outputs, h, g, out, leading);
 }
+void ck_row_product(
+    size_t m, size_t n, size_t k, const double *a, size_t lda, const double *b, size_t row, size_t column, int accumulate, double *c,
+    size_t ldc) {
+    kernels()->row_product(m, n, k, a, lda, b, row, column, accumulate, c, ldc);
+}
+void ck_inner_product(
+    size_t m, size_t n, size_t rows, const double *a, const double *b, size_t ld, double *c, size_t ldc) {
+    kernels()->inner_product(m, n, rows, a, b, ld, c, ldc);
+}

@@ -16,6 +16,9 @@ typedef struct {
     void (*add_product)(size_t, double, const double *, const double *, double *);
     void (*jacobian_rows)(
         size_t, size_t, size_t, size_t, size_t, const double *, const double *, double *, size_t);
+    void (*row_product)(
+        size_t, size_t, size_t, const double *, size_t, const double *, size_t, size_t, int, double *, size_t);
+    void (*inner_product)(size_t, size_t, size_t, const double *, const double *, size_t, double *, size_t);
 } ck_kernels;
 
 extern const ck_kernels ck_kernels_baseline;

@@ -13,6 +13,7 @@
 #include "vectormath.inc"
 #include "activations.inc"
 #include "jets.inc"
+#include "products.inc"
 #include "sums.inc"
 
 #pragma clang attribute pop

@@ -10,4 +10,5 @@
 #include "vectormath.inc"
 #include "activations.inc"
 #include "jets.inc"
+#include "products.inc"
 #include "sums.inc"

@@ -1,5 +1,4 @@
 import CKernels
-import LinearAlgebra
 
 /// h = σ(Wᵀx + b), or without σ the last layer, on jets: ONE matrix product for all channels of a block; the bias enters the
 /// value channel only.
@@ -18,7 +17,7 @@ struct DenseLayer: JetLayer {
     func forward(_ pass: JetPass, _ θ: Doubles, x: Doubles, z: MutableDoubles, h: MutableDoubles) {
         let rows = pass.rows
         let affine = isActivated ? z : h
-        RawProducts.gemm(false, true, rows, outputs, inputs, x, rows, θ, outputs, beta: 0, affine, rows)
+        BlockProducts.forward(rows: rows, inputs: inputs, outputs: outputs, x: x, w: θ, into: affine)
         if isActivated {
             pass.rule.forward(pass.count, outputs, bias: θ + biasOffset, z: z, h: h, scratch: pass.scratch)
         } else {
@@ -33,10 +32,10 @@ struct DenseLayer: JetLayer {
         let rows = pass.rows
         if isActivated { pass.rule.reverse(pass.count, outputs, z: z, h: h, g: g, scratch: pass.scratch) }
         if let gradient {
-            RawProducts.gemm(true, false, outputs, inputs, rows, g, rows, x, rows, beta: 1, gradient, outputs)
+            BlockProducts.weights(rows: rows, inputs: inputs, outputs: outputs, x: x, y: g, into: gradient)
             for j in 0..<outputs { gradient[biasOffset + j] += ck_sum(pass.count, g + j * rows) }
         }
-        if let xbar { RawProducts.gemm(false, false, rows, inputs, outputs, g, rows, θ, outputs, beta: 0, xbar, rows) }
+        if let xbar { BlockProducts.backward(rows: rows, inputs: inputs, outputs: outputs, y: g, w: θ, into: xbar) }
     }
 
     var parameterStride: Int { outputs }
@@ -57,8 +56,8 @@ struct DenseLayer: JetLayer {
     ) {
         let rows = pass.rows
         let affine = isActivated ? zdot : hdot
-        RawProducts.gemm(false, true, rows, outputs, inputs, xdot, rows, θ, outputs, beta: 0, affine, rows)
-        RawProducts.gemm(false, true, rows, outputs, inputs, x, rows, v, outputs, beta: 1, affine, rows)
+        BlockProducts.forward(rows: rows, inputs: inputs, outputs: outputs, x: xdot, w: θ, into: affine)
+        BlockProducts.forward(rows: rows, inputs: inputs, outputs: outputs, x: x, w: v, accumulating: true, into: affine)
         for j in 0..<outputs { ck_add_constant(pass.count, v[biasOffset + j], affine + j * rows) }
         if isActivated {
             pass.rule.tangent(pass.count, outputs, z: z, h: h, zdot: zdot, hdot: hdot, scratch: pass.scratch)
@@ -73,13 +72,13 @@ struct DenseLayer: JetLayer {
         if isActivated {
             pass.rule.tangentReverse(pass.count, outputs, z: z, h: h, zdot: zdot, g: g, gdot: gdot, scratch: pass.scratch)
         }
-        RawProducts.gemm(true, false, outputs, inputs, rows, gdot, rows, x, rows, beta: 1, product, outputs)
-        RawProducts.gemm(true, false, outputs, inputs, rows, g, rows, xdot, rows, beta: 1, product, outputs)
+        BlockProducts.weights(rows: rows, inputs: inputs, outputs: outputs, x: x, y: gdot, into: product)
+        BlockProducts.weights(rows: rows, inputs: inputs, outputs: outputs, x: xdot, y: g, into: product)
         for j in 0..<outputs { product[biasOffset + j] += ck_sum(pass.count, gdot + j * rows) }
         if let xbar, let xbardot {
-            RawProducts.gemm(false, false, rows, inputs, outputs, gdot, rows, θ, outputs, beta: 0, xbardot, rows)
-            RawProducts.gemm(false, false, rows, inputs, outputs, g, rows, v, outputs, beta: 1, xbardot, rows)
-            RawProducts.gemm(false, false, rows, inputs, outputs, g, rows, θ, outputs, beta: 0, xbar, rows)
+            BlockProducts.backward(rows: rows, inputs: inputs, outputs: outputs, y: gdot, w: θ, into: xbardot)
+            BlockProducts.backward(rows: rows, inputs: inputs, outputs: outputs, y: g, w: v, accumulating: true, into: xbardot)
+            BlockProducts.backward(rows: rows, inputs: inputs, outputs: outputs, y: g, w: θ, into: xbar)
         }
     }
 }

@@ -92,3 +92,13 @@ void ck_add_product(size_t count, double a, const double *x, const double *w, do
 void ck_jacobian_rows(
     size_t rows, size_t count, size_t channels, size_t inputs, size_t outputs, const double *h, const double *g, double *out,
     size_t leading);
+
+// MARK: Matrix products of a block
+
+/// C ← A·B, or C += A·B: C ∈ ℝᵐˣⁿ and A ∈ ℝᵐˣᵏ column-major with m a multiple of 8, B's entry (p, j) at p·row + j·column.
+void ck_row_product(
+    size_t m, size_t n, size_t k, const double *a, size_t lda, const double *b, size_t row, size_t column, int accumulate, double *c,
+    size_t ldc);
+/// C += AᵀB: C ∈ ℝᵐˣⁿ, A and B column-major with a multiple of 8 rows and the same leading dimension.
+void ck_inner_product(
+    size_t m, size_t n, size_t rows, const double *a, const double *b, size_t ld, double *c, size_t ldc);
