@@ -67,6 +67,7 @@ extension Matrix {
         _ = BLASThreads.single
         var result = Vector.zeros(length)
         guard rows > 0, columns > 0 else { return result }
+        _ = BLASThreads.single
         elements.withUnsafeBufferPointer { a in
             v.withUnsafeBufferPointer { x in
                 result.withUnsafeMutableBufferPointer { y in
@@ -87,6 +88,7 @@ extension Matrix {
         _ = BLASThreads.single
         var c = Matrix.zeros(m, n)
         guard m > 0, n > 0, k > 0 else { return c }
+        _ = BLASThreads.single
         a.elements.withUnsafeBufferPointer { a_ in
             b.elements.withUnsafeBufferPointer { b_ in
                 c.elements.withUnsafeMutableBufferPointer { c_ in

@@ -1,0 +1,60 @@
+import LinearAlgebra
+import OptimizationCore
+
+extension OptimizerTrial {
+    /// Steps on evaluations that go wrong from the first, the second, … on; each must end in a verdict that leaves the state.
+    func survivesFaults() throws -> [String] {
+        let faulty = FaultInjecting(problem)
+        guard let objective = faulty as? O.Objective else {
+            return []  // the need is a plugin's own capability, which the injector cannot stand in for
+        }
+        // As many right steps first as leave one to go wrong.
+        let usable = try wholeRun().reports.prefix { !$0.verdict.ends }.count
+        guard usable > 0 else { return [] }  // the method finds its start stationary and evaluates nothing
+        var (failures, exercised) = ([String](), false)
+        for kind in FaultInjector.Kind.allCases {
+            for healthy in 0..<4 {
+                var state = try optimizer.start(on: objective, from: start)
+                for _ in 0..<min(2, usable - 1) { _ = try optimizer.step(&state, on: objective) }
+                let before = Archive(of: state)
+                let parameters = state.parameters
+                faulty.injector.arm(kind, after: healthy)
+                defer { faulty.injector.disarm() }
+                let report: StepReport
+                do { report = try optimizer.step(&state, on: objective) } catch {
+                    failures.append("\(kind) from evaluation \(healthy + 1) on: threw \(error); numerical trouble is a verdict")
+                    continue
+                }
+                guard faulty.injector.disarm() > 0 else { continue }
+                exercised = true
+                if let failure = try judge(report, state, before, parameters, allFaulty: healthy == 0 && kind != .derivativesOnly) {
+                    failures.append("\(kind) from evaluation \(healthy + 1) on: \(failure)")
+                }
+            }
+        }
+        return exercised ? failures : ["no step evaluated the problem"]
+    }
+
+    private func judge(
+        _ report: StepReport, _ state: O.State, _ before: Archive, _ parameters: Parameters, allFaulty: Bool
+    ) throws -> String? {
+        let after = Archive(of: state)
+        let moved = !state.parameters.values.sameBits(as: parameters.values)
+        switch report.verdict {
+        case .accepted:
+            guard state.parameters.values.isFinite, after.isFinite || !before.isFinite else { return "accepted, with a non-finite state" }
+            let loss = try problem.loss(at: state.parameters.values).total
+            let count = (problem as? any LeastSquaresProblem)?.residualCount ?? parameters.count
+            // Accepted on values that were right: then the loss is that of the parameters.
+            return abs(report.loss.total - loss) <= Ladder.rounding(count) * abs(loss) ? nil : "accepted a loss of \(report.loss.total)"
+        case .stationary: return "called stationary"
+        case .rejected where allFaulty: return "called rejected, which is for finite candidates"
+        case .rejected, .invalid:
+            if moved { return "\(report.verdict.name), and the parameters moved" }
+            return after.isFinite || !before.isFinite ? nil : "\(report.verdict.name), and the state is not finite"
+        case .brokeDown:
+            let changed = after.differences(from: before)
+            return changed.isEmpty ? nil : "broke down and changed \(changed.joined(separator: ", "))"
+        }
+    }
+}
