@@ -50,7 +50,7 @@ let optimizers = [
 let problems = [
     Row(
         "Poisson", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
-        tests: ["OptimizationTesting"]),
+        tests: ["OptimizationTesting", "LeastSquares"]),
     Row(
         "Burgers", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
         tests: ["OptimizationTesting"]),

@@ -2,6 +2,7 @@ import Burgers
 import LinearAlgebra
 import NeuralModels
 import OptimizationCore
+import OptimizationTesting
 import PhysicsInformed
 import Testing
 
@@ -37,6 +38,14 @@ import Testing
         #expect(p.identity["network"]?["activation"]?.text == "sin")
         let wrong = Setting.map([.init("name", .scalar("burgers")), .init("viscosity", .number(-1))])
         #expect(throws: ConfigurationError.self) { try registry.problem(wrong) }
+    }
+
+    @Test func derivatives() throws {
+        var setup = BurgersSetup()
+        setup.network = PerceptronSettings(width: 8, depth: 3)
+        setup.points = PointPlan(interior: 150, initial: 20, boundary: 20, initialWeight: 5, boundaryWeight: 5)
+        let check = try DerivativeCheck(of: problem(setup))
+        #expect(check.passed, "\(check)")
     }
 
     /// The network u = 0 has the error ‖u‖/‖u‖ = 1, exactly, and no residual but the initial condition's: ½·weight·mean sin² πx.
