@@ -131,17 +131,19 @@ public struct CheckpointFolder: Sendable, Hashable {
         func bad(_ kind: StorageError.Kind, _ what: String) -> StorageError {
             StorageError(kind, what, file: file, advice: "Restore it from a backup, or go on from another checkpoint.")
         }
-        let (finding, image) = Seal.check(bytes)
-        switch finding {
-        case .whole: break
-        case .shortened(let expected):
-            throw bad(.damaged, "the checkpoint has \(bytes.count - Seal.count) bytes before its seal and should have \(expected)")
-        case .changed: throw bad(.damaged, "the checkpoint was changed after it was written: its sum differs")
-        case .unsealed where bytes.isEmpty: throw bad(.damaged, "the file is empty")
-        case .unsealed where bytes.starts(with: [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a]):
-            throw bad(.damaged, "this is an HDF5 file without a checkpoint's seal: it is truncated, was rewritten, or is no checkpoint")
-        case .unsealed: throw bad(.damaged, "this is not a checkpoint: it is no HDF5 file")
+        let finding = bytes.withUnsafeBytes { Seal.check($0) }
+        if let complaint = Seal.complaint(finding, bytes: bytes.count) { throw bad(.damaged, complaint) }
+        if finding == .unsealed {
+            let isHDF5 = bytes.starts(with: [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a])
+            throw bad(
+                .damaged,
+                bytes.isEmpty
+                    ? "the file is empty"
+                    : isHDF5
+                        ? "this is an HDF5 file without a checkpoint's seal: it is truncated, was rewritten, or is no checkpoint"
+                        : "this is not a checkpoint: it is no HDF5 file")
         }
+        let image = Array(bytes.dropLast(Seal.count))
         let opened = try HDF5File.image(image, name: file)
         guard try opened.text("format", at: "/") == format else { throw bad(.mismatch, "this is not a checkpoint: its format is another") }
         let version = try opened.integer("formatVersion", at: "/") ?? 0

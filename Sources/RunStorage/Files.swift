@@ -101,6 +101,29 @@ enum Files {
         return bytes
     }
 
+    /// Runs `body` on a file's bytes, mapped into memory.
+    static func withMapped<R>(_ path: String, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure("the file could not be opened", path) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw failure("the file could not be looked at", path) }
+        let size = Int(status.st_size)
+        guard size > 0 else { return try body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
+            throw failure("the file could not be read", path)
+        }
+        defer { munmap(address, size) }
+        return try body(UnsafeRawBufferPointer(start: address, count: size))
+    }
+
+    static func append(_ bytes: [UInt8], to path: String) throws {
+        let descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure("the file could not be opened for writing", path) }
+        defer { close(descriptor) }
+        try write(bytes, to: descriptor, path)
+    }
+
     /// Writes a file so that its name only ever stands for the whole of it: aside, synced, renamed, the folder synced.
     ///
     /// On any failure the file aside is removed, and what had the name before keeps it.

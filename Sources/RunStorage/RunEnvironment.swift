@@ -1,3 +1,5 @@
+import LinearAlgebra
+
 #if canImport(Glibc)
     import Glibc
 #else
@@ -8,20 +10,43 @@
 public struct RunEnvironment: Sendable, Hashable {
     /// The processor's model, as it names itself.
     public var processor: String
-    /// The widest instruction set that the kernels may choose: `avx512`, `avx2`, `baseline`, `neon`.
+    /// The instruction set of the element-wise kernels: `avx512`, `avx2`, `baseline`.
     public var instructionSet: String
-    /// OpenBLAS's version and the kernel that it chose, as its caller reports them.
+    /// OpenBLAS's version and the kernel that it chose.
     public var openBLAS: String
     public var hdf5: String
     public var system: String
     public var threads: Int
 
-    /// This process's environment. What only other modules can know is given by the caller.
-    public static func current(openBLAS: String = "unknown", instructionSet: String? = nil, threads: Int = 1) -> RunEnvironment {
-        let (model, widest) = processor()
-        return RunEnvironment(
-            processor: model, instructionSet: instructionSet ?? widest, openBLAS: openBLAS, hdf5: HDF5.version, system: system,
-            threads: threads)
+    private init(processor: String, instructionSet: String, openBLAS: String, hdf5: String, system: String, threads: Int) {
+        (self.processor, self.instructionSet, self.openBLAS) = (processor, instructionSet, openBLAS)
+        (self.hdf5, self.system, self.threads) = (hdf5, system, threads)
+    }
+
+    /// This process's environment.
+    public static func current(threads: Int = 1) -> RunEnvironment {
+        RunEnvironment(
+            processor: processorModel, instructionSet: KernelIdentity.instructionSet, openBLAS: KernelIdentity.openBLAS,
+            hdf5: HDF5.version, system: system, threads: threads)
+    }
+
+    /// What of another environment may change bits, a line each; empty where a resumed run goes on bit for bit.
+    public func differences(from other: RunEnvironment) -> [String] {
+        zip(attributes, other.attributes).compactMap { here, there in
+            guard here.text != there.text, here.name == "instructionSet" || here.name == "openBLAS" || here.name == "system" else {
+                return nil
+            }
+            return "\(here.name): \(here.text) here, \(there.text) there"
+        }
+    }
+
+    /// The environment of the last session of a run; nil where none was recorded.
+    public init?(lastSessionOf run: RunFile) throws {
+        guard run.file.exists("/sessions"), let session = try run.file.members(of: "/sessions").last else { return nil }
+        func text(_ name: String) throws -> String { try run.file.text(name, at: "/sessions/\(session)") ?? "unknown" }
+        self.init(
+            processor: try text("processor"), instructionSet: try text("instructionSet"), openBLAS: try text("openBLAS"),
+            hdf5: try text("hdf5"), system: try text("system"), threads: Int(try text("threads")) ?? 1)
     }
 
     /// The attributes of a session in a run file, in order.
@@ -32,37 +57,23 @@ public struct RunEnvironment: Sendable, Hashable {
         ]
     }
 
-    private static func processor() -> (model: String, instructionSet: String) {
+    private static var processorModel: String {
         #if canImport(Glibc)
-            // The kernel's file has no size of its own, so it is read until it ends.
-            guard let file = fopen("/proc/cpuinfo", "r") else { return ("unknown", "baseline") }
+            guard let file = fopen("/proc/cpuinfo", "r") else { return "unknown" }
             defer { fclose(file) }
-            var (model, flags) = ("unknown", Substring())
             var line = [CChar](repeating: 0, count: 1 << 14)
             while fgets(&line, CInt(line.count), file) != nil {
                 let parts = zeroTerminated(line).split(separator: ":", maxSplits: 1)
-                guard parts.count == 2 else { continue }
-                let value = parts[1].drop { $0 == " " }
-                if parts[0].hasPrefix("model name"), model == "unknown" { model = String(value.prefix { !$0.isNewline }) }
-                if parts[0].hasPrefix("flags"), flags.isEmpty { flags = value }
+                guard parts.count == 2, parts[0].hasPrefix("model name") else { continue }
+                return String(parts[1].drop { $0 == " " }.prefix { !$0.isNewline })
             }
-            let names = Set(flags.split { $0 == " " || $0.isNewline })
-            #if arch(arm64)
-                let widest = "neon"
-            #else
-                let widest = names.contains("avx512f") ? "avx512" : names.isSuperset(of: ["avx2", "fma"]) ? "avx2" : "baseline"
-            #endif
-            return (model, widest)
+            return "unknown"
         #else
             var size = 0
-            guard sysctlbyname("machdep.cpu.brand_string", nil, &size, nil, 0) == 0, size > 0 else { return ("unknown", "baseline") }
+            guard sysctlbyname("machdep.cpu.brand_string", nil, &size, nil, 0) == 0, size > 0 else { return "unknown" }
             var name = [CChar](repeating: 0, count: size)
             sysctlbyname("machdep.cpu.brand_string", &name, &size, nil, 0)
-            #if arch(arm64)
-                return (zeroTerminated(name), "neon")
-            #else
-                return (zeroTerminated(name), "baseline")
-            #endif
+            return zeroTerminated(name)
         #endif
     }
 

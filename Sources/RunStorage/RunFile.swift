@@ -34,6 +34,7 @@ public final class RunFile: Sendable {
     public let secondsPerFlush: Double
     private let tables: Mutex<[Table]>
     private let lastFlush = Mutex(ContinuousClock.now)
+    private let isOpen = Mutex(true)
 
     private init(_ file: HDF5File, tables: [Table], rowsPerFlush: Int = 256, secondsPerFlush: Double = 1) {
         (self.file, self.rowsPerFlush, self.secondsPerFlush) = (file, rowsPerFlush, secondsPerFlush)
@@ -68,7 +69,7 @@ public final class RunFile: Sendable {
     public static func open(
         _ path: String, writing: Bool = false, rowsPerFlush: Int = 256, secondsPerFlush: Double = 1
     ) throws -> RunFile {
-        let file = try HDF5File.open(path, writing: writing)
+        let file = try openSealed(path, writing: writing)
         guard try file.text("format", at: "/") == format else {
             throw StorageError(
                 .mismatch, "this HDF5 file is not a run file", file: path,
@@ -89,6 +90,19 @@ public final class RunFile: Sendable {
         return RunFile(file, tables: tables, rowsPerFlush: rowsPerFlush, secondsPerFlush: secondsPerFlush)
     }
 
+    /// Checks the seal that the last writer left, if it could, and takes it off where the file is to change.
+    private static func openSealed(_ path: String, writing: Bool) throws -> HDF5File {
+        guard let status = FileStatus(of: path), status.isFile else { return try HDF5File.open(path, writing: writing) }
+        let finding = try Seal.check(file: path)
+        if let complaint = Seal.complaint(finding, bytes: status.bytes) {
+            throw StorageError(
+                .damaged, complaint, file: path,
+                advice: "Restore it from a backup, or put it aside: a run goes on from its checkpoints alone.")
+        }
+        if writing, finding == .whole { try Seal.unseal(file: path) }
+        return try HDF5File.open(path, writing: writing)
+    }
+
     /// Hands all rows to the operating system.
     public func flush() throws {
         try tables.withLock { tables in
@@ -104,11 +118,22 @@ public final class RunFile: Sendable {
         try Files.sync(file.path)
     }
 
-    /// Flushes and closes; the file must not be used after.
+    /// Flushes, closes and seals; the file must not be used after. A second call does nothing.
     public func close() throws {
+        let isFirst = isOpen.withLock { isOpen in
+            defer { isOpen = false }
+            return isOpen
+        }
+        guard isFirst else { return }
+        // Even if the flush fails the file is closed; then it is not sealed.
+        defer { try? file.close() }
+        guard file.isWritable else { return }
         try flush()
         try file.close()
+        try Seal.seal(file: file.path)
     }
+
+    deinit { try? close() }
 
     // MARK: Tables
 

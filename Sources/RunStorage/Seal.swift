@@ -1,29 +1,62 @@
-/// The last 64 bytes of a checkpoint: how long the HDF5 image before them is, and its XXH64 sum.
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// The last 64 bytes of a file of ours: how long the HDF5 image before them is, and its XXH64 sum.
 ///
 /// HDF5 ignores what follows a file's end, so every reader opens a sealed file; but a file that was cut short or changed is recognised
-/// before HDF5 is asked to make sense of it.
+/// before HDF5 is asked to make sense of it, which it may not survive.
 enum Seal {
     static let count = 64
 
     /// `\ncurvature-seal-1 xxh64=<16 hexadecimal digits> bytes=<16 digits>\n`
-    static func bytes(for image: [UInt8]) -> [UInt8] {
+    static func bytes(for image: UnsafeRawBufferPointer) -> [UInt8] {
         let sum = padded(String(XXH64.sum(image), radix: 16), to: 16)
-        return Array("\ncurvature-seal-1 xxh64=\(sum) bytes=\(padded(String(image.count), to: 16))\n".utf8)
+        return Array("\(opening)\(sum) bytes=\(padded(String(image.count), to: 16))\n".utf8)
     }
+
+    static func bytes(for image: [UInt8]) -> [UInt8] { image.withUnsafeBytes { bytes(for: $0) } }
+
+    private static let opening = "\ncurvature-seal-1 xxh64="
 
     enum Finding: Equatable { case whole, unsealed, shortened(expected: Int), changed }
 
-    /// Whether a file's bytes are the image that was sealed.
-    static func check(_ file: [UInt8]) -> (finding: Finding, image: [UInt8]) {
-        guard file.count >= count else { return (.unsealed, []) }
+    /// Whether a file's bytes are an image followed by its seal.
+    static func check(_ file: UnsafeRawBufferPointer) -> Finding {
+        guard file.count >= count else { return .unsealed }
         let seal = Array(file.suffix(count))
-        let opening = Array("\ncurvature-seal-1 xxh64=".utf8)
-        guard seal.starts(with: opening) else { return (.unsealed, []) }
-        let image = Array(file.dropLast(count))
-        if seal == bytes(for: image) { return (.whole, image) }
-        let digits = String(decoding: seal.dropFirst(opening.count + 16 + " bytes=".utf8.count).dropLast(), as: UTF8.self)
-        if let expected = Int(digits), expected != image.count { return (.shortened(expected: expected), []) }
-        return (.changed, [])
+        guard seal.starts(with: opening.utf8) else { return .unsealed }
+        let image = UnsafeRawBufferPointer(rebasing: file.dropLast(count))
+        if seal == bytes(for: image) { return .whole }
+        let digits = String(decoding: seal.dropFirst(opening.utf8.count + 16 + " bytes=".utf8.count).dropLast(), as: UTF8.self)
+        if let expected = Int(digits), expected != image.count { return .shortened(expected: expected) }
+        return .changed
+    }
+
+    /// Checks the seal of a file on disk without reading it into memory.
+    static func check(file path: String) throws -> Finding { try Files.withMapped(path) { check($0) } }
+
+    /// Seals a file that is complete.
+    static func seal(file path: String) throws {
+        let seal = try Files.withMapped(path) { bytes(for: $0) }
+        try Files.append(seal, to: path)
+    }
+
+    /// Takes the seal off a file that is about to change.
+    static func unseal(file path: String) throws {
+        guard let bytes = FileStatus(of: path)?.bytes, bytes >= count else { return }
+        guard truncate(path, off_t(bytes - count)) == 0 else { throw Files.failure("the file could not be opened for writing", path) }
+    }
+
+    /// What a finding means for the user; nil where the file is whole or was never sealed.
+    static func complaint(_ finding: Finding, bytes: Int) -> String? {
+        switch finding {
+        case .whole, .unsealed: nil
+        case .shortened(let expected): "the file has \(bytes - count) bytes before its seal and should have \(expected)"
+        case .changed: "the file was changed after it was written: its sum differs"
+        }
     }
 
     private static func padded(_ digits: String, to width: Int) -> String {
@@ -41,43 +74,43 @@ package enum XXH64 {
     private static let p4: UInt64 = 0x85eb_ca77_c2b2_ae63
     private static let p5: UInt64 = 0x27d4_eb2f_1656_67c5
 
-    package static func sum(_ bytes: [UInt8]) -> UInt64 {
-        bytes.withUnsafeBytes { buffer in
-            let end = buffer.count
-            var position = 0
-            var sum: UInt64
-            if end >= 32 {
-                var (a, b, c, d) = (p1 &+ p2, p2, UInt64(0), 0 &- p1)
-                while position + 32 <= end {
-                    a = round(a, word(buffer, position))
-                    b = round(b, word(buffer, position + 8))
-                    c = round(c, word(buffer, position + 16))
-                    d = round(d, word(buffer, position + 24))
-                    position += 32
-                }
-                sum = rotated(a, 1) &+ rotated(b, 7) &+ rotated(c, 12) &+ rotated(d, 18)
-                for lane in [a, b, c, d] { sum = (sum ^ round(0, lane)) &* p1 &+ p4 }
-            } else {
-                sum = p5
+    package static func sum(_ bytes: [UInt8]) -> UInt64 { bytes.withUnsafeBytes { sum($0) } }
+
+    static func sum(_ buffer: UnsafeRawBufferPointer) -> UInt64 {
+        let end = buffer.count
+        var position = 0
+        var sum: UInt64
+        if end >= 32 {
+            var (a, b, c, d) = (p1 &+ p2, p2, UInt64(0), 0 &- p1)
+            while position + 32 <= end {
+                a = round(a, word(buffer, position))
+                b = round(b, word(buffer, position + 8))
+                c = round(c, word(buffer, position + 16))
+                d = round(d, word(buffer, position + 24))
+                position += 32
             }
-            sum &+= UInt64(end)
-            while position + 8 <= end {
-                sum = rotated(sum ^ round(0, word(buffer, position)), 27) &* p1 &+ p4
-                position += 8
-            }
-            if position + 4 <= end {
-                let half = UInt64(UInt32(littleEndian: buffer.loadUnaligned(fromByteOffset: position, as: UInt32.self)))
-                sum = rotated(sum ^ (half &* p1), 23) &* p2 &+ p3
-                position += 4
-            }
-            while position < end {
-                sum = rotated(sum ^ (UInt64(buffer[position]) &* p5), 11) &* p1
-                position += 1
-            }
-            sum = (sum ^ (sum >> 33)) &* p2
-            sum = (sum ^ (sum >> 29)) &* p3
-            return sum ^ (sum >> 32)
+            sum = rotated(a, 1) &+ rotated(b, 7) &+ rotated(c, 12) &+ rotated(d, 18)
+            for lane in [a, b, c, d] { sum = (sum ^ round(0, lane)) &* p1 &+ p4 }
+        } else {
+            sum = p5
         }
+        sum &+= UInt64(end)
+        while position + 8 <= end {
+            sum = rotated(sum ^ round(0, word(buffer, position)), 27) &* p1 &+ p4
+            position += 8
+        }
+        if position + 4 <= end {
+            let half = UInt64(UInt32(littleEndian: buffer.loadUnaligned(fromByteOffset: position, as: UInt32.self)))
+            sum = rotated(sum ^ (half &* p1), 23) &* p2 &+ p3
+            position += 4
+        }
+        while position < end {
+            sum = rotated(sum ^ (UInt64(buffer[position]) &* p5), 11) &* p1
+            position += 1
+        }
+        sum = (sum ^ (sum >> 33)) &* p2
+        sum = (sum ^ (sum >> 29)) &* p3
+        return sum ^ (sum >> 32)
     }
 
     private static func word(_ buffer: UnsafeRawBufferPointer, _ position: Int) -> UInt64 {

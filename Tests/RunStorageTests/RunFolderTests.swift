@@ -60,6 +60,11 @@ import Testing
         #expect(try run.file.text("outcome", at: "/stages/0") == "budget spent")
         #expect(try run.file.read(Double.self, at: "/result/parameters").values == result.parameters.values.elements)
         #expect(try run.file.text("hdf5", at: "/sessions/0") == HDF5.version)
+        var there = try #require(try RunEnvironment(lastSessionOf: run))
+        #expect(there == RunEnvironment.current())
+        #expect(RunEnvironment.current().differences(from: there).isEmpty)
+        there.instructionSet = "another"
+        #expect(RunEnvironment.current().differences(from: there).count == 1)
         let newest = try folder.checkpoints.latest()
         #expect(newest.parameters == result.parameters.values.elements)
     }

@@ -1,0 +1,19 @@
+import CKernels
+import COpenBLAS
+
+/// Which kernels this process computes with: what a run's bits depend on, besides its settings.
+public enum KernelIdentity {
+    /// OpenBLAS's version, build and the kernel it chose, such as `OpenBLAS 0.3.21 NO_AFFINITY SkylakeX MAX_THREADS=64, kernel SkylakeX`.
+    public static var openBLAS: String {
+        let build = openblas_get_config().map { String(cString: $0) } ?? "OpenBLAS"
+        let kernel = openblas_get_corename().map { String(cString: $0) } ?? "unknown"
+        return "\(build.split(separator: " ").joined(separator: " ")), kernel \(kernel)"
+    }
+
+    /// The instruction set of the element-wise kernels: `baseline`, `avx2` or `avx512`.
+    public static var instructionSet: String {
+        let names = ["baseline", "avx2", "avx512"]
+        let level = Int(ck_simd_level())
+        return names.indices.contains(level) ? names[level] : "level \(level)"
+    }
+}

@@ -1,0 +1,53 @@
+import Foundation
+import RunStorage
+import Testing
+
+/// Run files with damaged bytes: an error, never a crash or a hang. In a child process, which a crash would end.
+@Suite struct GarbledFileTests {
+    static func readEverything(_ path: String) throws {
+        let run = try RunFile.open(path)
+        for table in [TableName.trajectory, .events, .snapshots] {
+            for column in run.columns(in: table) {
+                switch column.kind {
+                case .real: _ = try run.reals(column.name, in: table)
+                case .integer: _ = try run.integers(column.name, in: table)
+                case .text: _ = try run.texts(column.name, in: table)
+                case .vector: if run.rows(in: table) > 0 { _ = try run.vector(column.name, row: 0, in: table) }
+                }
+            }
+        }
+        for name in try run.fields() { _ = try run.field(name) }
+        for path in ["/", "/layout", "/result", "/stages/0", "/sessions/0"] where run.file.exists(path) {
+            for name in try run.file.attributes(of: path) { _ = try? run.file.text(name, at: path) }
+        }
+    }
+
+    @Test func garbledRunFilesAreErrorsNotCrashes() async {
+        await #expect(processExitsWith: .success) {
+            let cases = ProcessInfo.processInfo.environment["CURVATURE_GARBLED"].flatMap(Int.init) ?? 300
+            let scratch = try Scratch()
+            let folder = try InteroperabilityTests.run(scratch)
+            let sound = try bytes(of: folder.runFilePath)
+            var random = Random(state: 11)
+            for number in 0..<cases {
+                var bytes = sound
+                // Most of a file is numbers and free space: half of the damage goes to the first, structural, part.
+                let end = number % 2 == 0 ? min(4096, bytes.count) : bytes.count
+                for _ in 0..<Int.random(in: 1...4, using: &random) {
+                    bytes[Int.random(in: 0..<end, using: &random)] = UInt8.random(in: 0...255, using: &random)
+                }
+                if number % 10 == 9 { bytes.removeSubrange(Int.random(in: 0..<bytes.count, using: &random)...) }
+                let path = scratch("garbled.h5")
+                try write(bytes, to: path)
+                // What only touched the seal itself leaves a sound file without one.
+                let isSound = bytes.count == sound.count && bytes.dropLast(64) == sound.dropLast(64)
+                do {
+                    try GarbledFileTests.readEverything(path)
+                    #expect(isSound, "case \(number)")
+                } catch let error as StorageError {
+                    #expect(!isSound && error.kind == .damaged, "case \(number): \(error)")
+                }
+            }
+        }
+    }
+}
