@@ -51,7 +51,8 @@ public struct TestFunction: ProblemConfiguration, Hashable {
             throw ConfigurationError(path: "function", reason: "“\(function)” must be one of: \(names)")
         }
         guard let problem = family.problem(dimension: dimension == 0 ? family.standardDimension : dimension) else {
-            throw ConfigurationError(path: "dimension", reason: "\(function) has no dimension \(dimension); it must be \(family.dimensions)")
+            throw ConfigurationError(
+                path: "dimension", reason: "\(function) has no dimension \(dimension); it must be \(family.dimensions)")
         }
         return problem
     }

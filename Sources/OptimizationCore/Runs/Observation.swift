@@ -30,7 +30,8 @@ public final class Observation {
 
     init(
         stage: StageInfo, iteration: Int, totalIteration: Int, secondsInStage: Double, seconds: Double, workInStage: WorkCounts,
-        work: WorkCounts, parameters: Parameters, problem: any Problem, report: StepReport?, reportVersion: Int, best: BestPoint?, seed: UInt64,
+        work: WorkCounts, parameters: Parameters, problem: any Problem, report: StepReport?, reportVersion: Int, best: BestPoint?,
+        seed: UInt64,
         cadenceOnBatches: Int
     ) {
         (self.stage, self.iteration, self.totalIteration) = (stage, iteration, totalIteration)
