@@ -52,7 +52,8 @@ public enum RunEvent: Sendable {
     case runEnded(RunResult)
 }
 
-/// What a callback may ask of the loop.
+/// What a callback may ask of the loop: anything in answer to ``RunEvent/stepTaken(_:)``, a checkpoint also in answer to
+/// ``RunEvent/runStarted(_:)`` and ``RunEvent/runEnding(_:)``. A request in answer to another event is a programmer's mistake.
 public enum RunRequest: Sendable {
     /// End the run; a run that was interrupted can be resumed.
     case stop(Outcome)

@@ -16,6 +16,8 @@ public final class Observation {
     public let problem: any Problem
     /// The last step's report; `nil` before a stage's first step.
     public let report: StepReport?
+    /// The problem's version that the report's values belong to: lower than ``version`` after a revision, until the next step.
+    public let reportVersion: Int
     public let best: BestPoint?
     public let seed: UInt64
     /// Every how many iterations the whole problem's loss and gradient norm are measured while steps see batches.
@@ -28,17 +30,19 @@ public final class Observation {
 
     init(
         stage: StageInfo, iteration: Int, totalIteration: Int, secondsInStage: Double, seconds: Double, workInStage: WorkCounts,
-        work: WorkCounts, parameters: Parameters, problem: any Problem, report: StepReport?, best: BestPoint?, seed: UInt64,
+        work: WorkCounts, parameters: Parameters, problem: any Problem, report: StepReport?, reportVersion: Int, best: BestPoint?,
+        seed: UInt64,
         cadenceOnBatches: Int
     ) {
         (self.stage, self.iteration, self.totalIteration) = (stage, iteration, totalIteration)
         (self.secondsInStage, self.seconds, self.workInStage, self.work) = (secondsInStage, seconds, workInStage, work)
-        (self.parameters, self.problem, self.report, self.best, self.seed) = (parameters, problem, report, best, seed)
+        (self.parameters, self.problem, self.best, self.seed) = (parameters, problem, best, seed)
+        (self.report, self.reportVersion) = (report, reportVersion)
         self.cadenceOnBatches = cadenceOnBatches
     }
 
     public var version: Int { problem.version }
-    /// The last step's loss; a batch's where the step saw a batch.
+    /// The last step's loss; a batch's where the step saw a batch, an earlier version's where the problem was revised since.
     public var loss: Double? { report?.loss.total }
     /// The last step's gradient norm; a batch's where the step saw a batch.
     public var gradientNorm: Double? { report?.gradientNorm }
@@ -49,19 +53,23 @@ public final class Observation {
     /// Every how many iterations ``wholeLoss()`` should be asked for: 1 where the last step has reported it.
     public var wholeCadence: Int { isOnBatch ? cadenceOnBatches : 1 }
 
-    /// The loss on all samples at the parameters: as reported, or measured after a step on a batch (one loss, not counted as
-    /// work). `nil` before a stage's first step.
+    /// Whether the report's loss and gradient are of the whole problem as it is now.
+    private var reportIsWhole: Bool { !isOnBatch && (report == nil || reportVersion == problem.version) }
+
+    /// The loss on all samples at the parameters: as reported, or measured (one loss, not counted as work) after a step on a
+    /// batch or a revision. `nil` before a stage's first step.
     public func wholeLoss() throws -> Double? {
-        guard isOnBatch else { return loss }
+        guard !reportIsWhole else { return loss }
         if let wholeEvaluation { return wholeEvaluation.loss.total }
         if let wholeLossCache { return wholeLossCache }
         wholeLossCache = try (problem as? any DifferentiableProblem)?.loss(at: parameters.values).total
         return wholeLossCache
     }
 
-    /// The gradient's norm on all samples: as reported, or measured after a step on a batch (one gradient, not counted).
+    /// The gradient's norm on all samples: as reported, or measured (one gradient, not counted) after a step on a batch or a
+    /// revision.
     public func wholeGradientNorm() throws -> Double? {
-        guard isOnBatch else { return gradientNorm }
+        guard !reportIsWhole else { return gradientNorm }
         if wholeEvaluation == nil {
             wholeEvaluation = try (problem as? any DifferentiableProblem)?.lossAndGradient(at: parameters.values)
         }

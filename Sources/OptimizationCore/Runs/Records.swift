@@ -9,6 +9,7 @@ extension StepReport {
         archive.set("verdict", verdict.name)
         if case .brokeDown(let breakdown) = verdict { archive.set("breakdown", breakdown.archive) }
         if !coversAllSamples { archive.set("sampleFraction", sampleFraction) }
+        if linearIterations > 0 { archive.set("linearIterations", linearIterations) }
         archive.set("detailNames", details.map(\.name))
         archive.set("detailValues", details.map(\.value))
     }
@@ -29,6 +30,7 @@ extension StepReport {
             loss: LossValue(total: try archive.double("total"), terms: try archive.doubles("terms")),
             gradientNorm: archive["gradientNorm"] == nil ? nil : try archive.double("gradientNorm"),
             stepLength: archive["stepLength"] == nil ? nil : try archive.double("stepLength"), verdict: verdict, details: details,
+            linearIterations: archive["linearIterations"] == nil ? 0 : try archive.integer("linearIterations"),
             sampleFraction: archive["sampleFraction"] == nil ? 1 : try archive.double("sampleFraction"))
     }
 }

@@ -15,6 +15,8 @@ public final class Run<P: Problem> {
     private let callbacks: [any RunningCallback]
     private var cursor = Cursor()
     private var report: StepReport?
+    /// The problem's version that the report's values belong to.
+    private var reportVersion = 0
     private var best: BestPoint?
     private var ruleMemory = RuleMemory()
     private var workBeforeStage = WorkCounts()
@@ -81,7 +83,9 @@ public final class Run<P: Problem> {
         execution = try pipeline.stages[cursor.stage].restore(problem, try archive.group("optimizer"))
         ruleMemory = try archive.value("rule")
         best = try archive.groupIfPresent("best")?.decoded()
-        report = try archive.groupIfPresent("report").map { try StepReport(from: $0) }
+        if let last = try archive.groupIfPresent("report") {
+            (report, reportVersion) = (try StepReport(from: last), try last.integer("version"))
+        }
         summaries = try (archive.groupIfPresent("stages")?.entries ?? []).map { entry in
             try StageSummary(from: try archive.group("stages").group(entry.name))
         }
@@ -109,7 +113,7 @@ public final class Run<P: Problem> {
         if report.linearIterations > 0 { problem.counter.add(.linearIteration, calls: report.linearIterations) }
         cursor.iteration += 1
         cursor.total += 1
-        self.report = report
+        (self.report, reportVersion) = (report, problem.version)
         try updateBest()
         let requests = try announce(.stepTaken(report))
         try fulfil(requests)
@@ -140,7 +144,7 @@ extension Run {
     private func stageEnding() throws -> Outcome? {
         switch report?.verdict {
         case .brokeDown(let breakdown): return .brokeDown(breakdown)
-        case .stationary:
+        case .stationary where reportVersion == problem.version:
             return .converged(Finding("‖∇L‖ at rounding", report?.gradientNorm ?? 0, "≥", 0, meaning: .converged))
         default:
             var memory = ruleMemory
@@ -217,10 +221,17 @@ extension Run {
 // MARK: Events and requests
 
 extension Run {
+    /// Tells every callback, and gathers what they ask for: only what the event's documentation says is heard.
     @discardableResult
     private func announce(_ event: RunEvent) throws -> [RunRequest] {
         let observation = observe()
-        return try callbacks.flatMap { try $0.handle(event, in: observation) }
+        return try callbacks.flatMap { callback in
+            let requests = try callback.handle(event, in: observation)
+            precondition(
+                requests.allSatisfy(event.hears),
+                "callback “\(callback.name)” asks for something where it is not heard; ask in answer to stepTaken (see RunRequest)")
+            return requests
+        }
     }
 
     private func fulfil(_ requests: [RunRequest]) throws {
@@ -260,7 +271,7 @@ extension Run {
                 iterationLimit: stage.until.iterationLimit),
             iteration: cursor.iteration, totalIteration: cursor.total, secondsInStage: clock.stage, seconds: clock.total,
             workInStage: problem.counter.counts - workBeforeStage, work: problem.counter.counts, parameters: execution.parameters,
-            problem: problem.base, report: report, best: best, seed: seed,
+            problem: problem.base, report: report, reportVersion: reportVersion, best: best, seed: seed,
             cadenceOnBatches: pipeline.monitorCadence)
     }
 }
@@ -340,6 +351,7 @@ extension Run {
         if let report {
             var last = Archive()
             report.encode(into: &last)
+            last.set("version", reportVersion)
             archive.set("report", last)
         }
         var ended = Archive()
@@ -355,6 +367,17 @@ extension Run {
         archive.set("seconds", clock.total, unit: "s")
         archive.set("secondsInStage", clock.stage, unit: "s")
         return archive
+    }
+}
+
+extension RunEvent {
+    /// Whether a request in answer to this event is fulfilled.
+    fileprivate func hears(_ request: RunRequest) -> Bool {
+        switch self {
+        case .stepTaken: true
+        case .runStarted, .runEnding: request.isCheckpoint
+        default: false
+        }
     }
 }
 

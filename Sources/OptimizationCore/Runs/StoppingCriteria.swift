@@ -137,11 +137,12 @@ private struct MonitorRising: StoppingCriterion {
         guard observation.report != nil, observation.iteration % cadence == 0, let loss = try observation.monitorLoss() else {
             return nil
         }
-        guard let minimum = memory.first, loss >= minimum else {
+        // A NaN is no new minimum.
+        guard !(loss < memory.first ?? .infinity) else {
             memory = [loss, 0]
             return nil
         }
-        memory[1] += 1
+        memory = [memory.first ?? .infinity, (memory.last ?? 0) + 1]
         guard memory[1] >= Double(patience) else { return nil }
         return Finding("measurements since the monitor loss's minimum", memory[1], "≥", Double(patience), meaning: .stalled)
     }

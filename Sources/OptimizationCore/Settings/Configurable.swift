@@ -79,7 +79,8 @@ public struct Field<Root>: Sendable {
 /// The set in which a number must lie, with its text.
 public struct Bounds: Sendable {
     public let text: String
-    let contains: @Sendable (Double) -> Bool
+    /// Whether a number lies in the set.
+    public let contains: @Sendable (Double) -> Bool
 
     public init(_ text: String, contains: @escaping @Sendable (Double) -> Bool) { (self.text, self.contains) = (text, contains) }
 

@@ -9,7 +9,7 @@ import OptimizationCore
 ///
 /// An optimizer that conforms
 /// - starts where it is told and descends: its loss after the last step is at most `decrease` times the first;
-/// - reports the loss and gradient norm of its state's parameters, and leaves those in place unless it accepts;
+/// - reports the loss and gradient norm of its state's parameters (or says that they are a batch's), and leaves those in place unless it accepts;
 /// - is deterministic, keeps all that changes in its state, and has a state with value semantics;
 /// - stores its state so that a decoded one goes on bit for bit, by hand and through a pipeline's snapshots;
 /// - meets non-finite values with a typed verdict, its state untouched;
@@ -20,21 +20,19 @@ import OptimizationCore
 public enum OptimizerConformance {
     /// Checks the contract; throws a ``ConformanceFailure`` that lists what is broken, or a ``PairingError`` where the
     /// optimizer does not fit the problem.
-    ///
-    /// `reportsWholeLoss` is to be false for methods that step on batches, whose reports are of the batch.
     @discardableResult
     public static func check<O: Optimizer, P: DifferentiableProblem>(
-        _ optimizer: O, on problem: P, steps: Int = 20, decrease: Double = 1, reportsWholeLoss: Bool = true, seed: UInt64 = 0
+        _ optimizer: O, on problem: P, steps: Int = 20, decrease: Double = 1, seed: UInt64 = 0
     ) throws -> ConformanceReport {
         let report = try report(
-            optimizer, on: problem, steps: steps, decrease: decrease, reportsWholeLoss: reportsWholeLoss, seed: seed)
+            optimizer, on: problem, steps: steps, decrease: decrease, seed: seed)
         guard report.passed else { throw ConformanceFailure(report: report) }
         return report
     }
 
     /// The suite's result as a value.
     public static func report<O: Optimizer, P: DifferentiableProblem>(
-        _ optimizer: O, on problem: P, steps: Int = 20, decrease: Double = 1, reportsWholeLoss: Bool = true, seed: UInt64 = 0
+        _ optimizer: O, on problem: P, steps: Int = 20, decrease: Double = 1, seed: UInt64 = 0
     ) throws -> ConformanceReport {
         precondition(steps >= 4, "a conformance suite needs at least four steps")
         let stage = Stage<P>(dynamic: "conformance", optimizer, until: .iterations(steps))
@@ -48,7 +46,7 @@ public enum OptimizerConformance {
         var report = ConformanceReport(subject: "\(O.self) on \(problem.name)")
         report.add("starts where it is told") { try trial.startsInPlace() }
         report.add("descends") { try trial.descends(by: decrease) }
-        if reportsWholeLoss { report.add("reports the loss of its parameters") { try trial.reportsItsLoss() } }
+        report.add("reports the loss of its parameters") { try trial.reportsItsLoss() }
         report.add("moves only when it accepts") { try trial.movesOnlyWhenAccepting() }
         report.add("is deterministic") { try trial.isDeterministic() }
         report.add("has a state with value semantics") { try trial.hasValueSemantics() }

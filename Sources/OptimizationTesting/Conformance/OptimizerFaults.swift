@@ -43,6 +43,7 @@ extension OptimizerTrial {
         switch report.verdict {
         case .accepted:
             guard state.parameters.values.isFinite, after.isFinite || !before.isFinite else { return "accepted, with a non-finite state" }
+            guard report.coversAllSamples else { return nil }
             let loss = try problem.loss(at: state.parameters.values).total
             let count = (problem as? any LeastSquaresProblem)?.residualCount ?? parameters.count
             // Accepted on values that were right: then the loss is that of the parameters.

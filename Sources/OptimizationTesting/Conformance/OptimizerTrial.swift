@@ -85,6 +85,7 @@ extension OptimizerTrial {
         return try zip(trace.parameters.dropFirst(), trace.reports).enumerated().compactMap { step, pair -> String? in
             let (parameters, report) = pair
             if case .brokeDown = report.verdict { return nil }
+            guard report.coversAllSamples else { return nil }
             let value = try problem.lossAndGradient(at: parameters.values)
             // Two orders of summation, as in the derivative ladder.
             let allowed = Ladder.rounding(count) * abs(value.loss.total)

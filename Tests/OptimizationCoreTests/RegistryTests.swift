@@ -1,0 +1,162 @@
+import LinearAlgebra
+import OptimizationCore
+import Testing
+
+private struct NamedDescent: Optimizer, Configurable {
+    var rate = 0.01
+
+    static let identifier = "descent"
+    static let summary = "Gradient descent."
+    static var fields: [Field<Self>] { [.number("rate", \.rate, in: .positive, meaning: "the step length")] }
+
+    func start(on problem: any DifferentiableProblem, from parameters: Parameters) throws -> Descent.State {
+        try Descent(rate: rate).start(on: problem, from: parameters)
+    }
+    func step(_ state: inout Descent.State, on problem: any DifferentiableProblem) throws -> StepReport {
+        try Descent(rate: rate).step(&state, on: problem)
+    }
+}
+
+private struct NamedNewton: Optimizer, Configurable {
+    static let identifier = "newton"
+    static let summary = "Gauss–Newton."
+    static var fields: [Field<Self>] { [] }
+
+    func start(on problem: any LeastSquaresProblem, from parameters: Parameters) throws -> Descent.State {
+        try Newton().start(on: problem, from: parameters)
+    }
+    func step(_ state: inout Descent.State, on problem: any LeastSquaresProblem) throws -> StepReport {
+        try Newton().step(&state, on: problem)
+    }
+
+    func workingMemory(parameters: Int, residuals: Int?) -> Int? { 8 * parameters * (residuals ?? 0) }
+}
+
+private struct BowlSettings: ProblemConfiguration {
+    static let identifier = "bowl"
+    static let summary = "A bowl."
+    static var fields: [Field<Self>] { [] }
+    func makeProblem(seed: UInt64) throws -> any Problem { Bowl() }
+}
+
+private struct Silent: Callback, Configurable {
+    static let identifier = "silent"
+    static let summary = "Does nothing."
+    static var fields: [Field<Self>] { [] }
+    var name: String { Self.identifier }
+    func handle(_ event: RunEvent, state: inout Stateless, in observation: Observation) -> [RunRequest] { [] }
+}
+
+private enum Everyday: Plugin {
+    static let identifier = "everyday"
+    static func register(in registry: inout Registry) throws {
+        try registry.register(optimizer: NamedDescent.self)
+        try registry.register(optimizer: NamedNewton.self)
+        try registry.register(problem: BowlSettings.self)
+        try registry.register(callback: Silent.self)
+    }
+}
+
+/// Registers something new and something that is there.
+private enum Clashing: Plugin {
+    struct Other: ProblemConfiguration {
+        static let identifier = "other"
+        static let summary = "Another bowl."
+        static var fields: [Field<Self>] { [] }
+        func makeProblem(seed: UInt64) throws -> any Problem { Bowl() }
+    }
+    static let identifier = "clashing"
+    static func register(in registry: inout Registry) throws {
+        try registry.register(problem: Other.self)
+        try registry.register(optimizer: NamedDescent.self)
+    }
+}
+
+@Suite struct RegistryTests {
+    private func registry() throws -> Registry {
+        var registry = Registry()
+        try registry.install(Everyday.self)
+        return registry
+    }
+
+    @Test func whatIsRegisteredIsListedAndMade() throws {
+        let registry = try registry()
+        #expect(registry.plugins == ["everyday"])
+        #expect(registry.optimizers.map(\.name) == ["descent", "newton"])
+        #expect(registry.optimizers.map(\.need) == ["DifferentiableProblem", "LeastSquaresProblem"])
+        #expect(registry.optimizers[0].schema.map(\.description) == ["rate: > 0, 0.01, the step length"])
+        let made = try registry.optimizer(.map([.init("name", .scalar("descent")), .init("rate", .number(0.5))]))
+        #expect((made as? NamedDescent)?.rate == 0.5)
+        #expect(try registry.optimizer(.scalar("newton")) is NamedNewton)
+        #expect(try registry.problem(.scalar("bowl")).makeProblem(seed: 0) is Bowl)
+        #expect(try registry.callback(.scalar("silent")) is Silent)
+    }
+
+    @Test func aNameIsTakenOnce() throws {
+        var registry = try registry()
+        let twice = #expect(throws: RegistrationError.self) { try registry.install(Everyday.self) }
+        #expect(twice?.kind == "plugin" && twice?.name == "everyday")
+        let clash = #expect(throws: RegistrationError.self) { try registry.install(Clashing.self) }
+        #expect(clash?.kind == "optimizer" && clash?.name == "descent")
+        // Nothing of a plugin that clashes stays behind.
+        #expect(registry.problems.map(\.name) == ["bowl"] && registry.plugins == ["everyday"])
+    }
+
+    @Test func anUnknownNameListsTheNearestFirst() throws {
+        let registry = try registry()
+        let error = #expect(throws: ConfigurationError.self) {
+            try registry.optimizer(.map([.init("name", Setting(.scalar("newtown"), line: 3))]), path: "stages.0.optimizer")
+        }
+        #expect(error?.description == "line 3: stages.0.optimizer: there is no optimizer “newtown”; there are: newton, descent")
+        let nameless = #expect(throws: ConfigurationError.self) { try registry.problem(.map([])) }
+        #expect(nameless?.reason == "needs the name of a registered problem")
+        let setting = #expect(throws: ConfigurationError.self) {
+            try registry.optimizer(.map([.init("name", .scalar("descent")), .init("rat", Setting(.scalar("1"), line: 4))]))
+        }
+        #expect(setting?.description == "line 4: optimizer.rat: is not a setting of descent; it has: rate")
+    }
+
+    /// A problem that is no least-squares problem.
+    @Test func aWrongPairingIsRefusedByName() throws {
+        let registry = try registry()
+        func stage<P: Problem>(_ optimizer: any Optimizer, on problem: P) -> Stage<P> {
+            func open<O: Optimizer>(_ optimizer: O) -> Stage<P> { Stage(dynamic: "finish", optimizer, until: .iterations(1)) }
+            return open(optimizer)
+        }
+        let newton = try registry.optimizer(.scalar("newton"))
+        let pipeline = Pipeline(minimizing: Script(), stages: [stage(newton, on: Script())])
+        let error = #expect(throws: PairingError.self) { try pipeline.preflight(suggestingFrom: registry) }
+        #expect(error?.need == "LeastSquaresProblem")
+        #expect(error?.offers == ["DifferentiableProblem"])
+        #expect(error?.fitting == ["descent"])
+        #expect(
+            error?.description
+                == "stage “finish”: newton needs a LeastSquaresProblem; the problem script offers DifferentiableProblem. "
+                + "These optimizers fit: descent.")
+        // Refused before the first step, and before any callback hears of a run.
+        #expect(throws: PairingError.self) { try pipeline.begin() }
+        #expect(registry.optimizers(fitting: Bowl()) == ["descent", "newton"])
+    }
+
+    @Test func thePreflightSaysWhatFitsInMemory() throws {
+        let pipeline = Pipeline(minimizing: Bowl()) {
+            Stage("descend", NamedDescent(), until: .iterations(5))
+            Stage("finish", NamedNewton(), until: .loss(below: 1e-9))
+        }
+        let preflight = try pipeline.preflight(memory: 32)
+        #expect(preflight.parameterCount == 2 && preflight.residualCount == 2 && preflight.memory == 32)
+        #expect(preflight.stages.map(\.bytes) == [nil, 32])
+        #expect(preflight.description.contains("P = 2 parameters, N = 2 residuals"))
+        let error = #expect(throws: MemoryError.self) { try pipeline.preflight(memory: 31) }
+        #expect(error?.stage == "finish" && error?.bytes == 32 && error?.available == 31)
+        #expect(error?.description.contains("newton would hold") == true)
+    }
+
+    @Test func aPipelineNeedsStages() {
+        #expect(throws: ConfigurationError.self) { try Pipeline(minimizing: Bowl(), stages: []).preflight() }
+    }
+}
+
+extension FieldDescription {
+    fileprivate var description: String { "\(name): \(range), \(defaultValue), \(meaning)" }
+}
