@@ -43,7 +43,8 @@ let optimizers = [
     Row("StochasticGradient", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
     Row("QuasiNewton", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting"]),
     Row(
-        "LeastSquares", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers", tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient"]),
+        "LeastSquares", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
+        tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient"]),
 ]
 
 let problems = [
@@ -54,7 +55,8 @@ let problems = [
         "Burgers", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
         tests: ["OptimizationTesting"]),
     Row(
-        "Classification", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems", tests: ["StochasticGradient", "QuasiNewton"]),
+        "Classification", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton"]),
     Row("TestFunctions", ["OptimizationTesting", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems"),
 ]
 
