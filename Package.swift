@@ -55,7 +55,8 @@ let problems = [
         "Burgers", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
         tests: ["OptimizationTesting"]),
     Row(
-        "Classification", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems", tests: ["StochasticGradient", "QuasiNewton"]),
+        "Classification", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton"]),
     Row("TestFunctions", ["OptimizationTesting", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems"),
 ]
 
