@@ -15,10 +15,11 @@
 @_exported import RunStorage
 @_exported import Sampling
 @_exported import StochasticGradient
+@_exported import TestFunctions
 
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
-    StochasticGradientPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self, PoissonPlugin.self,
+    StochasticGradientPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self, TestFunctionsPlugin.self, PoissonPlugin.self,
     BurgersPlugin.self, ClassificationPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
 ]
 
