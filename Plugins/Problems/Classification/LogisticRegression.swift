@@ -84,7 +84,8 @@ public struct LogisticRegression: DifferentiableProblem {
     }
 
     private func value(logLoss: Double, _ w: Vector) -> LossValue {
-        let penalty = 0.5 * regularization * w.dot(w)
+        // Without a penalty ‖w‖² may overflow.
+        let penalty = regularization > 0 ? 0.5 * regularization * w.dot(w) : 0
         return LossValue(total: logLoss + penalty, terms: [logLoss, penalty])
     }
 
