@@ -1,6 +1,6 @@
 import LinearAlgebra
 
-extension Linearisation {
+extension ProgramJacobian {
     /// JᵀJ ∈ ℝᴾˣᴾ, exactly symmetric: row blocks of J, and NP² flops by output tiles. Squares the condition number of J.
     public func normalMatrix() -> Matrix {
         let (n, p) = (rows, columns)

@@ -1,6 +1,6 @@
 import LinearAlgebra
 
-extension Linearisation {
+extension ProgramJacobian {
     /// Rows of J, by columns: entry (i, p) of the rows asked for at out[i − rows.lowerBound + p·leading]. A forward pass, a
     /// reverse pass for every residual of a point, and C multiply-adds an entry.
     public func jacobian(rows: Range<Int>, into out: UnsafeMutablePointer<Double>, leading: Int) {

@@ -68,7 +68,7 @@ extension Engine {
                 #expect(abs(0.5 * part.dot(part) - here.terms[term]) <= 1e-13 * here.loss)
             }
             #expect(program.losses(at: θ) == here.terms)
-            let j = program.linearised(at: θ)
+            let j = program.jacobian(at: θ)
             #expect((j.transposedTimes(r) - here.gradient).norm <= 1e-12 * here.gradient.norm)
             let (v, w) = (rng.vector(program.parameterCount), rng.vector(program.residualCount))
             let (jv, jtw) = (j.times(v), j.transposedTimes(w))
@@ -84,7 +84,7 @@ extension Engine {
         @Test(arguments: RandomCase.low + RandomCase.high)
         func jacobian(c: RandomCase) {
             let (program, θ) = c.program()
-            let linearisation = program.linearised(at: θ)
+            let linearisation = program.jacobian(at: θ)
             let j = linearisation.jacobian()
             let (n, p) = (j.rows, j.columns)
             var rng = Seeded(c.seed + 9)
@@ -127,7 +127,7 @@ extension Engine {
             func close(_ a: Vector, _ b: Vector) -> Bool { (a - b).norm <= 1e-12 * b.norm }
             #expect(close(fast.residuals(at: θ), generic.residuals(at: θ)))
             #expect(close(fast.lossAndGradient(at: θ).gradient, generic.lossAndGradient(at: θ).gradient))
-            #expect(close(fast.linearised(at: θ).times(v), generic.linearised(at: θ).times(v)))
+            #expect(close(fast.jacobian(at: θ).times(v), generic.jacobian(at: θ).times(v)))
             #expect(close(fast.hessian(at: θ).times(v), generic.hessian(at: θ).times(v)))
         }
     }

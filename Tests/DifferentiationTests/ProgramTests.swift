@@ -41,11 +41,11 @@ extension Engine {
             func everything(_ threads: Int) -> [[Double]] {
                 ThreadPool.threadCount = threads
                 let gradient = program.lossAndGradient(at: θ)
-                let linearisation = program.linearised(at: θ)
+                let linearisation = program.jacobian(at: θ)
                 return [
                     gradient.terms, gradient.gradient.elements, program.residuals(at: θ).elements, linearisation.times(v).elements,
                     linearisation.transposedTimes(w).elements, linearisation.normalTimes(v).elements,
-                    linearisation.normalMatrix().elements, small.linearised(at: θ).outerMatrix().elements,
+                    linearisation.normalMatrix().elements, small.jacobian(at: θ).outerMatrix().elements,
                     program.hessian(at: θ).times(v).elements,
                 ]
             }

@@ -48,10 +48,10 @@ struct Objective: Sendable {
     func residual(at θ: Vector) -> Vector { program.residuals(at: θ) }
 
     func linearization(at θ: Vector) -> any Linearization {
-        ProgramLinearization(residual: program.residuals(at: θ), operator: program.linearised(at: θ))
+        ObjectiveLinearization(residual: program.residuals(at: θ), operator: program.jacobian(at: θ))
     }
 
-    func hessian(at θ: Vector) -> any OptimizationCore.HessianOperator { ProgramHessian(operator: program.hessian(at: θ)) }
+    func hessian(at θ: Vector) -> any OptimizationCore.HessianOperator { ObjectiveHessian(operator: program.hessian(at: θ)) }
 
     /// The residuals of the only term: a row for each point, a column for each residual.
     func pointwise(at θ: Vector) -> Matrix {
@@ -64,9 +64,9 @@ struct Objective: Sendable {
 }
 
 /// J of a program at θ, with the residual there.
-private struct ProgramLinearization: Linearization {
+private struct ObjectiveLinearization: Linearization {
     let residual: Vector
-    let `operator`: Linearisation
+    let `operator`: ProgramJacobian
 
     var residualCount: Int { `operator`.rows }
     var parameterCount: Int { `operator`.columns }
@@ -83,8 +83,8 @@ private struct ProgramLinearization: Linearization {
     func kernel() -> Matrix { `operator`.outerMatrix() }
 }
 
-private struct ProgramHessian: OptimizationCore.HessianOperator {
-    let `operator`: Differentiation.HessianOperator
+private struct ObjectiveHessian: HessianOperator {
+    let `operator`: ProgramHessian
 
     var parameterCount: Int { `operator`.program.parameterCount }
     func product(_ v: Vector) -> Vector { `operator`.times(v) }

@@ -2,20 +2,20 @@ import LinearAlgebra
 
 extension Program {
     /// J = ∂r/∂θ ∈ ℝᴺˣᴾ at θ, as an operator; nothing is computed yet.
-    public func linearised(at parameters: Vector) -> Linearisation {
+    public func jacobian(at parameters: Vector) -> ProgramJacobian {
         check(parameters)
-        return Linearisation(program: self, parameters: parameters)
+        return ProgramJacobian(program: self, parameters: parameters)
     }
 
     /// The Hessian of L = ½‖r‖² at θ, as an operator; nothing is computed yet.
-    public func hessian(at parameters: Vector) -> HessianOperator {
+    public func hessian(at parameters: Vector) -> ProgramHessian {
         check(parameters)
-        return HessianOperator(program: self, parameters: parameters)
+        return ProgramHessian(program: self, parameters: parameters)
     }
 }
 
 /// The Jacobian J = ∂r/∂θ ∈ ℝᴺˣᴾ at a point, without storing it: every product passes over the blocks anew.
-public struct Linearisation: Sendable {
+public struct ProgramJacobian: Sendable {
     public let program: Program
     public let parameters: Vector
 
@@ -88,7 +88,7 @@ public struct Linearisation: Sendable {
 }
 
 /// The exact Hessian of L = ½‖r‖² ∈ ℝᴾˣᴾ at a point, without storing it: JᵀJ + Σₖ rₖ∇²rₖ.
-public struct HessianOperator: Sendable {
+public struct ProgramHessian: Sendable {
     public let program: Program
     public let parameters: Vector
 
