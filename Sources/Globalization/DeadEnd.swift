@@ -25,6 +25,7 @@ extension Standpoint {
         let shortest = 10 * noise / -ray.slope
         guard shortest < 1 else { return .stationary }
         let sample = try ray.sample(at: shortest, needsSlope: false)
+        guard sample.value.isFinite else { return .unexplained }  // a loss that cannot be told says nothing of decreases
         if sample.value < loss.total { return .step(sample) }
         return shortest > 1e-6 ? .stationary : .unexplained
     }

@@ -54,12 +54,14 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
     }
 
     public func step(_ state: inout LevenbergMarquardtState, on problem: any LeastSquaresProblem) throws -> StepReport {
-        let here = state.standpoint
+        let (before, here) = (state, state.standpoint)
         var (trials, lastRatio) = (0, 0.0)
         func ended(_ verdict: StepVerdict) -> StepReport {
-            StepReport(
+            let damping = state.damping?.value ?? 0
+            if case .brokeDown = verdict { state = before }  // a breakdown commits nothing, the dampings tried included
+            return StepReport(
                 loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict,
-                details: [.init("damping", state.damping?.value ?? 0), .init("gainRatio", lastRatio), .init("trials", Double(trials))])
+                details: [.init("damping", damping), .init("gainRatio", lastRatio), .init("trials", Double(trials))])
         }
         guard here.isFinite else { return ended(.brokeDown(.nonFinite(at: here.parameters.values, on: problem))) }
         if here.hasVanishingGradient { return ended(.stationary) }

@@ -18,6 +18,7 @@ extension OptimizerTrial {
                 for _ in 0..<min(2, usable - 1) { _ = try optimizer.step(&state, on: objective) }
                 let before = Archive(of: state)
                 let parameters = state.parameters
+                let isAtFloor = try decreaseIsRounding(from: state, on: objective)
                 faulty.injector.arm(kind, after: healthy)
                 defer { faulty.injector.disarm() }
                 let report: StepReport
@@ -27,12 +28,24 @@ extension OptimizerTrial {
                 }
                 guard faulty.injector.disarm() > 0 else { continue }
                 exercised = true
+                if case .stationary = report.verdict, isAtFloor { continue }
                 if let failure = try judge(report, state, before, parameters, allFaulty: healthy == 0 && kind != .derivativesOnly) {
                     failures.append("\(kind) from evaluation \(healthy + 1) on: \(failure)")
                 }
             }
         }
         return exercised ? failures : ["no step evaluated the problem"]
+    }
+
+    /// Whether a step without faults gains no more than rounding: a method may then call its state stationary by values it had before.
+    private func decreaseIsRounding(from state: O.State, on objective: O.Objective) throws -> Bool {
+        var copy = state
+        _ = try optimizer.step(&copy, on: objective)
+        let θ = state.parameters.values
+        let (before, after) = (try problem.loss(at: θ).total, try problem.loss(at: copy.parameters.values).total)
+        // The loss's own noise: what it changes by when the parameters move by their last bits.
+        let jittered = try problem.loss(at: Vector(θ.enumerated().map { $1 * (1 + ($0 % 2 == 0 ? 1 : -1) * .ulpOfOne) })).total
+        return before - after <= Swift.max(64 * .ulpOfOne * abs(before), 8 * abs(jittered - before))
     }
 
     private func judge(
