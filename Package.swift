@@ -60,11 +60,13 @@ let problems = [
     Row("TestFunctions", ["OptimizationTesting", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems"),
 ]
 
+let zooTraining: [Target.Dependency] = ["LinearAlgebra", "OptimizationTesting", "StochasticGradient"]
+
 let callbacks = [
     Row("Sampling", ["PhysicsInformed", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks"),
-    Row("RunControl", ["OptimizationCore"], in: "Plugins/Callbacks", tests: ["LinearAlgebra", "OptimizationTesting", "StochasticGradient"]),
-    Row("Progress", ["OptimizationCore"], in: "Plugins/Callbacks", tests: ["LinearAlgebra", "OptimizationTesting", "StochasticGradient"]),
-    Row("Diagnostics", ["OptimizationCore"], in: "Plugins/Callbacks", tests: ["LinearAlgebra", "OptimizationTesting", "StochasticGradient"]),
+    Row("RunControl", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
+    Row("Progress", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
+    Row("Diagnostics", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
 ]
 
 let plugins = optimizers + problems + callbacks
