@@ -63,6 +63,7 @@ struct RunCommand: RegistryCommand {
             if !folder.isEmpty { one = one.setting(["output", "folder"], to: .scalar("\(folder)/seed-\(value)")) }
             let result = try train(one, registry: registry)
             print("seed \(value)\n\(result)\n")
+            fflush(nil)  // each table is there when its run ends, also where the output is a file
             let error = result.stages.last?.referenceError.map { short($0) } ?? "–"
             lines.append("\(String(value).padded(to: 6))  \(error.padded(to: 10))  \(short(result.seconds))")
             if case .interrupted = result.outcome { break }

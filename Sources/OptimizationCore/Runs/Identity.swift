@@ -16,7 +16,8 @@ extension Run {
         let revising = callbacks.compactMap { callback in callback.identity.map { Setting.Pair(callback.name, $0) } }
         let identity = Setting.map([
             .init("format", .integer(runFormatVersion)), .init("problem", pipeline.problem.identity), .init("layout", .map(blocks)),
-            .init("stages", .list(stages)), .init("seed", .scalar(String(seed))), .init("callbacks", .map(revising)),
+            .init("stages", .list(stages)), .init("monitorCadence", .integer(pipeline.monitorCadence)),
+            .init("seed", .scalar(String(seed))), .init("callbacks", .map(revising)),
         ])
         return RunDescription(
             identity: identity, seed: seed, layout: pipeline.problem.layout,

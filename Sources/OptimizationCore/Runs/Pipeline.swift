@@ -7,6 +7,17 @@ import LinearAlgebra
 ///         Stage("descend", LBFGS(memory: 50), until: .gradientNorm(below: 1e-8) || .iterations(5_000))
 ///     }
 ///     let result = try run.start(seed: 7)
+///
+/// Hand-over between stages is a contract:
+///
+/// | a stage that ended … | is followed by … |
+/// |---|---|
+/// | converged, stalled, budget spent | the next stage, from its last parameters |
+/// | broke down | what its ``RecoveryPolicy`` says, from the best point |
+/// | interrupted, stopped | nothing: the run ends |
+///
+/// Carried over: the parameters, the problem as revised so far, the best point, the counted work, the callbacks' states. Begun anew:
+/// the optimizer's state, the stopping rule's memory, the stage's own budgets.
 public struct Pipeline<P: Problem>: Sendable {
     public let problem: P
     public let stages: [Stage<P>]
