@@ -69,10 +69,12 @@ struct BenchGradient: RegistryCommand {
             seconds.append(start.duration(to: .now).inSeconds)
         }
         seconds.sort()
+        let (flops, middle) = (flops(of: objective), median(seconds))
+        let rate = flops / middle / 1e9
         let report = GradientReport(
             problem: problem, width: width, depth: depth, points: points, parameters: θ.count, threads: ThreadPool.threadCount,
-            repeats: repeats, median: median(seconds), min: seconds[0], max: seconds[repeats - 1], flops: flops(of: objective),
-            dgemmGflops: peak, peakResidentMegabytes: peakResidentBytes() / 0x1p20, loss: loss)
+            repeats: repeats, medianSeconds: middle, minSeconds: seconds[0], maxSeconds: seconds[repeats - 1], flops: flops, gflops: rate,
+            dgemmGflops: peak, fractionOfDgemm: rate / peak, peakResidentMegabytes: peakResidentBytes() / 0x1p20, loss: loss)
         try print(json ? report.json() : report.text)
     }
 
@@ -90,38 +92,13 @@ struct BenchGradient: RegistryCommand {
 struct GradientReport: Encodable {
     var problem: String
     var width, depth, points, parameters, threads, repeats: Int
-    var median, min, max: Double
-    var flops: Double
-    var dgemmGflops: Double
+    var medianSeconds, minSeconds, maxSeconds: Double
+    /// The arithmetic of one evaluation by the fixed count, and its rate at the median.
+    var flops, gflops: Double
+    /// The machine's matrix product in the same run, and the rate as a fraction of it.
+    var dgemmGflops, fractionOfDgemm: Double
     var peakResidentMegabytes: Double
     var loss: Double
-
-    var gflops: Double { flops / median / 1e9 }
-
-    enum Key: String, CodingKey {
-        case problem, width, depth, points, parameters, threads, repeats, medianSeconds, minSeconds, maxSeconds, flops, gflops, dgemmGflops
-        case fractionOfDgemm, peakResidentMegabytes, loss
-    }
-
-    func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: Key.self)
-        try container.encode(problem, forKey: .problem)
-        try container.encode(width, forKey: .width)
-        try container.encode(depth, forKey: .depth)
-        try container.encode(points, forKey: .points)
-        try container.encode(parameters, forKey: .parameters)
-        try container.encode(threads, forKey: .threads)
-        try container.encode(repeats, forKey: .repeats)
-        try container.encode(median, forKey: .medianSeconds)
-        try container.encode(min, forKey: .minSeconds)
-        try container.encode(max, forKey: .maxSeconds)
-        try container.encode(flops, forKey: .flops)
-        try container.encode(gflops, forKey: .gflops)
-        try container.encode(dgemmGflops, forKey: .dgemmGflops)
-        try container.encode(gflops / dgemmGflops, forKey: .fractionOfDgemm)
-        try container.encode(peakResidentMegabytes, forKey: .peakResidentMegabytes)
-        try container.encode(loss, forKey: .loss)
-    }
 
     func json() throws -> String {
         let encoder = JSONEncoder()
@@ -132,8 +109,8 @@ struct GradientReport: Encodable {
     var text: String {
         """
         \(problem), \(depth) hidden layers of \(width), \(points) points, P = \(parameters), \(threads) threads
-        loss + gradient: median \(short(median * 1e3)) ms, min \(short(min * 1e3)) ms, max \(short(max * 1e3)) ms over \(repeats)
-        \(short(gflops)) GFLOP/s of \(short(dgemmGflops)) (\(short(100 * gflops / dgemmGflops)) %)
+        loss + gradient: median \(short(medianSeconds * 1e3)) ms, min \(short(minSeconds * 1e3)) ms, max \(short(maxSeconds * 1e3)) ms over \(repeats)
+        \(short(gflops)) GFLOP/s of \(short(dgemmGflops)) (\(short(100 * fractionOfDgemm)) %)
         peak resident memory: \(short(peakResidentMegabytes)) MB
         """
     }

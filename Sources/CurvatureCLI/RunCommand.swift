@@ -2,6 +2,22 @@ import ArgumentParser
 import Curvature
 import Foundation
 
+/// What `run` and `resume` share.
+struct TrainingOptions: ParsableArguments {
+    @Option(
+        name: .customLong("set"),
+        help: "Override a setting: path=value, e.g. pipeline.0.until.iterations=500. At resume only stopping rules and output may differ.")
+    var overrides: [String] = []
+
+    @Option(help: "Threads, the caller included; by default one a core.")
+    var threads: Int?
+
+    @Flag(help: "No progress on the terminal.")
+    var quiet = false
+
+    func applied(to setting: Setting) throws -> Setting { try overrides.reduce(setting) { try $0.overridden(by: $1) } }
+}
+
 /// `curvature run`: trains what a configuration file describes.
 struct RunCommand: RegistryCommand {
     static let configuration = CommandConfiguration(
@@ -14,8 +30,7 @@ struct RunCommand: RegistryCommand {
     @Argument(help: "The configuration file (YAML).")
     var file: String
 
-    @Option(name: .customLong("set"), help: "Override a setting: path=value, e.g. pipeline.0.optimizer.learningRate=1e-2.")
-    var overrides: [String] = []
+    @OptionGroup var options: TrainingOptions
 
     @Option(help: "The seed, instead of the configuration's.")
     var seed: UInt64?
@@ -29,22 +44,15 @@ struct RunCommand: RegistryCommand {
     @Flag(help: "Replace what a run left in the folder before.")
     var overwrite = false
 
-    @Option(help: "Threads, the caller included; by default one a core.")
-    var threads: Int?
-
-    @Flag(help: "No progress on the terminal.")
-    var quiet = false
-
     func run(with registry: Registry) throws {
-        try setThreads(threads)
+        try setThreads(options.threads)
         let text: String
         do {
             text = try String(contentsOfFile: file, encoding: .utf8)
         } catch {
             throw ConfigurationError(path: file, reason: "cannot be read: \(error.localizedDescription)")
         }
-        var setting = try YAML.setting(from: text, file: file)
-        for override in overrides { setting = try setting.overridden(by: override) }
+        var setting = try options.applied(to: try YAML.setting(from: text, file: file))
         if let output { setting = setting.setting(["output", "folder"], to: .scalar(output)) }
         guard let seeds else {
             if let seed { setting = setting.setting(["seed"], to: .scalar(String(seed))) }
@@ -75,7 +83,7 @@ struct RunCommand: RegistryCommand {
     private func train(_ setting: Setting, registry: Registry) throws -> RunResult {
         let configuration = try RunConfiguration(setting, registry: registry)
         let problem = try configuration.problem.makeProblem(seed: configuration.seed)
-        return try configuration.start(on: problem, registry: registry, overwrite: overwrite, quiet: quiet)
+        return try configuration.start(on: problem, registry: registry, overwrite: overwrite, quiet: options.quiet)
     }
 }
 
@@ -88,26 +96,18 @@ struct ResumeCommand: RegistryCommand {
     @Argument(help: "The run's folder.")
     var folder: String
 
-    @Option(name: .customLong("set"), help: "Override a setting: path=value. Only stopping rules and output may differ.")
-    var overrides: [String] = []
+    @OptionGroup var options: TrainingOptions
 
     @Flag(help: "Where the newest checkpoint is damaged, go on from the one before.")
     var acceptOlder = false
 
-    @Option(help: "Threads, the caller included; by default one a core.")
-    var threads: Int?
-
-    @Flag(help: "No progress on the terminal.")
-    var quiet = false
-
     func run(with registry: Registry) throws {
-        try setThreads(threads)
-        var setting = try storedConfiguration(in: folder)
-        for override in overrides { setting = try setting.overridden(by: override) }
+        try setThreads(options.threads)
+        var setting = try options.applied(to: try storedConfiguration(in: folder))
         setting = setting.setting(["output", "folder"], to: .scalar(folder))
         let configuration = try RunConfiguration(setting, registry: registry)
         let problem = try configuration.problem.makeProblem(seed: configuration.seed)
-        let result = try configuration.resume(on: problem, acceptingOlder: acceptOlder, quiet: quiet)
+        let result = try configuration.resume(on: problem, acceptingOlder: acceptOlder, quiet: options.quiet)
         print(result.description)
         if case .brokeDown = result.outcome { throw ExitCode(2) }
     }
