@@ -37,6 +37,7 @@ let kits = [
         "PhysicsInformed", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], tests: ["OptimizationTesting"]),
     Row("RunStorage", ["OptimizationCore", "LinearAlgebra", "CHDF5"]),
     Row("OptimizationTesting", ["OptimizationCore", "LinearAlgebra"]),
+    Row("OperatorLearning", ["OptimizationCore", "Differentiation", "LinearAlgebra", "CKernels"]),
 ]
 
 let optimizers = [
