@@ -38,6 +38,7 @@ let kits = [
     Row("RunStorage", ["OptimizationCore", "LinearAlgebra", "CHDF5"]),
     Row("OptimizationTesting", ["OptimizationCore", "LinearAlgebra"]),
     Row("OperatorLearning", ["OptimizationCore", "Differentiation", "LinearAlgebra", "CKernels"]),
+    Row("OperatorStorage", ["OperatorLearning", "RunStorage", "OptimizationCore"]),
 ]
 
 let optimizers = [
