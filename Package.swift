@@ -37,6 +37,8 @@ let kits = [
         "PhysicsInformed", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], tests: ["OptimizationTesting"]),
     Row("RunStorage", ["OptimizationCore", "LinearAlgebra", "CHDF5"]),
     Row("OptimizationTesting", ["OptimizationCore", "LinearAlgebra"]),
+    Row("OperatorLearning", ["OptimizationCore", "Differentiation", "LinearAlgebra", "CKernels"]),
+    Row("OperatorStorage", ["OperatorLearning", "RunStorage", "OptimizationCore"]),
 ]
 
 let optimizers = [
@@ -62,6 +64,12 @@ let problems = [
 
 let zooTraining: [Target.Dependency] = ["LinearAlgebra", "OptimizationTesting", "StochasticGradient"]
 
+let operators = [
+    Row(
+        "DeepONet", ["OperatorLearning", "OperatorStorage", "OptimizationCore", "Differentiation", "LinearAlgebra"],
+        in: "Plugins/Operators", tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton", "LeastSquares"])
+]
+
 let callbacks = [
     Row("Sampling", ["PhysicsInformed", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks"),
     Row("RunControl", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
@@ -69,7 +77,7 @@ let callbacks = [
     Row("Diagnostics", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
 ]
 
-let plugins = optimizers + problems + callbacks
+let plugins = optimizers + problems + operators + callbacks
 
 let library = foundations + core + kits + plugins
 let everything = library.map { Target.Dependency.byName(name: $0.name) }

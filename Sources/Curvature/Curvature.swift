@@ -1,11 +1,14 @@
 @_exported import Burgers
 @_exported import Classification
+@_exported import DeepONet
 @_exported import Diagnostics
 @_exported import Differentiation
 @_exported import Globalization
 @_exported import LeastSquares
 @_exported import LinearAlgebra
 @_exported import NeuralModels
+@_exported import OperatorLearning
+@_exported import OperatorStorage
 @_exported import OptimizationCore
 @_exported import PhysicsInformed
 @_exported import Poisson
@@ -20,7 +23,8 @@
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
     StochasticGradientPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self, TestFunctionsPlugin.self, PoissonPlugin.self,
-    BurgersPlugin.self, ClassificationPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
+    BurgersPlugin.self, ClassificationPlugin.self, DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self,
+    DiagnosticsPlugin.self,
 ]
 
 extension Registry {

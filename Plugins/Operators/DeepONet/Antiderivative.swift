@@ -1,0 +1,103 @@
+import Differentiation
+import OperatorLearning
+import OperatorStorage
+import OptimizationCore
+
+/// The antiderivative benchmark: a DeepONet that learns u ↦ s with s′ = u, s(0) = 0 on [0, 1], u a Gaussian random field.
+///
+/// The data are made here (``AntiderivativeData``), not downloaded; with a file named in `data` they are written there once and
+/// then streamed from it. Functions for training, for the monitor loss and for the reported error are drawn apart at random.
+/// DeepXDE's example has 150 + 1000 functions, 100 sensors and points, widths 40 and ReLU; the physics-informed DeepONet paper
+/// 10,000 functions with one point each.
+public struct Antiderivative: ProblemConfiguration {
+    /// Functions trained on.
+    public var functions = 1000
+    public var validationFunctions = 100
+    public var testFunctions = 1000
+    public var sensors = 50
+    public var points = 50
+    public var branchWidth = 40
+    public var branchDepth = 2
+    public var trunkWidth = 40
+    public var trunkDepth = 2
+    /// K.
+    public var features = 40
+    public var activation = Activation.tanh
+    /// ℓ.
+    public var lengthScale = 0.2
+    /// The file that keeps the data; empty for memory only.
+    public var data = ""
+
+    public init() {}
+
+    public static let identifier = "antiderivative"
+    public static let summary = "DeepONet for the antiderivative of Gaussian random functions: s′ = u, s(0) = 0"
+    public static var fields: [Field<Antiderivative>] {
+        [
+            .integer("functions", \.functions, atLeast: 1, meaning: "functions trained on"),
+            .integer("validationFunctions", \.validationFunctions, meaning: "functions for the monitor loss; 0 for none"),
+            .integer("testFunctions", \.testFunctions, meaning: "functions for the reported error; 0 for none"),
+            .integer("sensors", \.sensors, atLeast: 2, meaning: "equidistant numbers that the branch reads of u"),
+            .integer("points", \.points, atLeast: 2, meaning: "equidistant points at which s is given"),
+            .integer("branchWidth", \.branchWidth, atLeast: 1, meaning: "width of the branch's hidden layers"),
+            .integer("branchDepth", \.branchDepth, meaning: "hidden layers of the branch; 0 makes it linear"),
+            .integer("trunkWidth", \.trunkWidth, atLeast: 1, meaning: "width of the trunk's hidden layers"),
+            .integer("trunkDepth", \.trunkDepth, meaning: "hidden layers of the trunk"),
+            .integer("features", \.features, atLeast: 1, meaning: "K, the products that are summed"),
+            .choice("activation", \.activation, meaning: "σ of both networks"),
+            .number("lengthScale", \.lengthScale, in: .within(0.02...10), meaning: "ℓ of the squared-exponential covariance of u"),
+            .text("data", \.data, meaning: "HDF5 file that keeps the data, made where it is missing; empty: memory only"),
+        ]
+    }
+
+    /// The network.
+    public var model: DeepONet {
+        DeepONet(
+            sensors: sensors, branch: Array(repeating: branchWidth, count: branchDepth),
+            trunk: Array(repeating: trunkWidth, count: trunkDepth), features: features, activation: activation)
+    }
+
+    /// The data of a seed: training, validation and test functions together.
+    public func source(seed: UInt64) throws -> AntiderivativeData {
+        // Twelve nodes a length scale resolve the field (see GaussianRandomField).
+        let nodes = max(64, Int((12 / lengthScale).rounded(.up)))
+        let field = try GaussianRandomField(lengthScale: lengthScale, nodeCount: nodes)
+        return AntiderivativeData(
+            field: field, functions: functions + validationFunctions + testFunctions, sensors: sensors, points: points, seed: seed)
+    }
+
+    public func makeProblem(seed: UInt64) throws -> any Problem { try makeOperatorProblem(seed: seed) }
+
+    /// The problem, with its type.
+    public func makeOperatorProblem(seed: UInt64) throws -> DeepONetProblem {
+        let source = try data.isEmpty ? source(seed: seed).loaded() as any OperatorDataSource : stored(seed: seed)
+        var random = RandomStream(seed: seed, name: "antiderivative/split")
+        let parts = source.split([functions, validationFunctions, testFunctions], random: &random)
+        return try DeepONetProblem(
+            name: Self.identifier, model: model, training: data.isEmpty ? parts[0].loaded() : parts[0],
+            validation: validationFunctions > 0 ? parts[1].loaded() : nil, test: testFunctions > 0 ? parts[2].loaded() : nil)
+    }
+
+    /// The data of the file, written first where there is none. Throws where the file holds other data than these settings make.
+    private func stored(seed: UInt64) throws -> OperatorDataFile {
+        let made = try source(seed: seed)
+        if !OperatorDataFile.exists(data) { try made.write(to: data) }
+        let file = try OperatorDataFile(data)
+        var differences = made.provenance.differences(from: file.provenance)
+        if file.grid != made.grid { differences.append("the sensors or points differ") }
+        guard differences.isEmpty else {
+            throw ConfigurationError(
+                path: "data",
+                reason: "\(data) holds other data than these settings make (here: the settings, there: the file): "
+                    + "\(differences.joined(separator: "; ")). Name another file, or remove this one")
+        }
+        return file
+    }
+}
+
+/// Operator learning with DeepONets: the problem `antiderivative`.
+public enum DeepONetPlugin: Plugin {
+    public static let identifier = "deeponet"
+
+    public static func register(in registry: inout Registry) throws { try registry.register(problem: Antiderivative.self) }
+}
