@@ -1,0 +1,4 @@
+import CurvatureCLI
+import Lion
+
+await CurvatureCLI.main(installing: [LionPlugin.self])

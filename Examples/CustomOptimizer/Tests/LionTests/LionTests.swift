@@ -1,0 +1,29 @@
+import Curvature
+import Lion
+import OptimizationTesting
+import Testing
+
+@Suite struct LionTests {
+    @Test(arguments: ZooProblem.smooth) func contract(problem: ZooProblem) throws {
+        try OptimizerConformance.check(Lion(learningRate: 1e-4), on: problem)
+    }
+}
+
+/// The method's own formula, and what each setting does.
+@Suite struct LionFormulaTests {
+    @Test func firstTwoSteps() {
+        let lion = Lion(learningRate: 0.5, interpolation: 0.75, momentum: 0.5, weightDecay: 0.25)
+        var (memory, θ) = (lion.start(count: 3), Vector([4, -2, 0]))
+        var update: Vector = [8, -1, 0]
+        lion.update(&update, at: θ, step: 1, memory: &memory)
+        // sign(g) + λθ = (1 + 1, −1 − ½, 0), times η.
+        #expect(update == [1, -0.75, 0])
+        #expect(memory.average == [4, -0.5, 0])
+        θ = θ - update
+        // c = ¾·(4, −½, 0) + ¼·(−8, −1, 1) = (1, −0.625, 0.25): the momentum outweighs the gradient's sign in the first entry.
+        update = [-8, -1, 1]
+        lion.update(&update, at: θ, step: 2, memory: &memory)
+        #expect(update == [0.875, -0.65625, 0.5])
+        #expect(memory.average == [-2, -0.75, 0.5])
+    }
+}
