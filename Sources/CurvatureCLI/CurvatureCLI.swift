@@ -35,6 +35,6 @@ struct Root: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             RunCommand.self, ResumeCommand.self, ListCommand.self, InspectCommand.self, EvaluateCommand.self, PlotCommand.self,
-            BenchCommand.self,
+            BenchCommand.self, NewCommand.self,
         ])
 }
