@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 CURVATURE := .build/release/curvature
 
-.PHONY: demo test bench docs format lint examples snippets build system
+.PHONY: demo test bench docs format lint examples snippets templates build system
 
 demo: build
 	$(CURVATURE) run Examples/burgers.yaml --overwrite
@@ -24,6 +24,9 @@ examples: build
 
 snippets: build
 	Tests/Snippets/check
+
+templates: build
+	Tests/Templates/check
 
 lint:
 	$(SWIFT) format lint --strict -r Package.swift Sources Plugins Tests Examples
