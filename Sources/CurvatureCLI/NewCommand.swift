@@ -145,7 +145,8 @@ private func kebab(_ word: Substring) -> String {
 private let takenTypes: [String] =
     builtInPlugins.compactMap { String(reflecting: $0).split(separator: ".").first.map(String.init) } + [
         "Curvature", "CurvatureCLI", "OptimizationTesting", "OptimizationCore", "LinearAlgebra", "Differentiation", "Globalization",
-        "NeuralModels", "PhysicsInformed", "RunStorage", "Progress", "CHDF5", "COpenBLAS", "CKernels", "ArgumentParser", "Yams", "CYaml",
+        "NeuralModels", "PhysicsInformed", "OperatorLearning", "RunStorage", "OperatorStorage", "Progress", "CHDF5", "COpenBLAS",
+        "CKernels", "ArgumentParser", "Yams", "CYaml",
         "Logging", "Swift", "Foundation", "Testing", "Glibc", "Darwin", "Main", "Any", "Self", "Type", "Protocol",
         "FirstOrderMethod", "Configurable", "Field", "Checkpointable", "Vector", "Archive", "Memory", "Int", "Double", "String", "Bool",
         "Plugin", "Registry", "PDEProblem", "Domain", "Condition", "Fields", "Point", "Residual", "Reference", "ProblemConfiguration",

@@ -6,6 +6,9 @@ import Testing
 @Suite struct NewCommandTests {
     private let library = LibraryLocation.url("https://example.org/numerics/curvature.git")
 
+    private let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
     private func name(_ text: String, _ kind: ExternalPackage.Kind = .optimizer) throws -> ExternalPackage.Name {
         try ExternalPackage.Name(text, kind: kind, registry: try .withBuiltIns())
     }
@@ -27,6 +30,16 @@ import Testing
     /// Registered already, modules of the library and its dependencies, types that the text of the package uses.
     @Test(arguments: ["adam", "Adam", "curvature", "LeastSquares", "yams", "vector", "Self"]) func takenNames(text: String) {
         #expect(throws: ConfigurationError.self) { try name(text) }
+    }
+
+    /// Every row of the manifest's table is a module; a package of that name would not build.
+    @Test func modulesOfTheLibraryAreTaken() throws {
+        let manifest = try String(contentsOf: checkout.appendingPathComponent("Package.swift"), encoding: .utf8)
+        let modules = manifest.matches(of: /Row\(\s*"(\w+)"/).map { String($0.output.1) }
+        #expect(modules.count > 15)
+        for module in modules {
+            #expect(throws: ConfigurationError.self, "\(module)") { try name(module) }
+        }
     }
 
     @Test func aProblemMayNotBeCalledLikeAnother() throws {
@@ -86,7 +99,6 @@ import Testing
         let scratch = try ScratchFolder()
         #expect(throws: ConfigurationError.self) { try LibraryLocation(scratch.path) }
         #expect(throws: ConfigurationError.self) { try LibraryLocation("\(scratch.path)/missing") }
-        let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         #expect(try LibraryLocation(checkout.path) == .folder(checkout.path))
         #expect(try LibraryLocation("https://example.org/x") == .url("https://example.org/x"))
     }
