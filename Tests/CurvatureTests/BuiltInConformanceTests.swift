@@ -39,6 +39,16 @@ import Testing
                 }, { try revisions(of: $0) }
             ),
             ("burgers", { try smallBurgers() }, { try revisions(of: $0) }),
+            (
+                "antiderivative",
+                {
+                    var setup = Antiderivative()
+                    (setup.functions, setup.validationFunctions, setup.testFunctions) = (9, 3, 4)
+                    (setup.sensors, setup.points, setup.features) = (12, 10, 5)
+                    (setup.branchWidth, setup.trunkWidth) = (6, 6)
+                    return try setup.makeProblem(seed: 1)
+                }, { _ in [] }
+            ),
         ]
 
     /// Other points of the equation, then other weights.
