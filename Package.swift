@@ -59,6 +59,9 @@ let problems = [
     Row(
         "Classification", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton"]),
+    Row(
+        "DeepRitz", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient", "LeastSquares"]),
     Row("TestFunctions", ["OptimizationTesting", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems"),
 ]
 

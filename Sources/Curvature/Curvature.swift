@@ -1,6 +1,7 @@
 @_exported import Burgers
 @_exported import Classification
 @_exported import DeepONet
+@_exported import DeepRitz
 @_exported import Diagnostics
 @_exported import Differentiation
 @_exported import Globalization
@@ -23,7 +24,7 @@
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
     StochasticGradientPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self, TestFunctionsPlugin.self, PoissonPlugin.self,
-    BurgersPlugin.self, ClassificationPlugin.self, DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self,
+    BurgersPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self, DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self,
     DiagnosticsPlugin.self,
 ]
 

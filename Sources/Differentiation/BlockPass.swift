@@ -86,23 +86,26 @@ struct BlockPass {
             term.residuals + term.partials.count + term.secondPartials.count)
     }
 
-    /// ½ Σ (s·r)² over the block.
+    /// ½ Σ (s·r)² over the block, or s² Σ w·e.
     var loss: Double {
         var sum = 0.0
-        for k in 0..<term.residuals { sum += ck_dot(points, residual(k), residual(k)) }
-        return 0.5 * term.scale * term.scale * sum
+        for k in 0..<term.residuals { sum += ck_dot(points, residual(k), multiplier(k)) }
+        return (term.weights == nil ? 0.5 : 1) * term.scale * term.scale * sum
     }
+
+    /// The loss's derivative by the function's value k at each point, but for s²: rₖ of a sum of squares, w of an integral.
+    private func multiplier(_ k: Int) -> Doubles { term.weights.map { $0.column(0) + start } ?? Doubles(residual(k)) }
 
     // MARK: Seeds: the cotangent of the network's outputs
 
     private func clear(_ seeds: MutableDoubles) { seeds.update(repeating: 0, count: outputCount) }
 
-    /// z̄ᵢ = s²·Σₖ rₖ ∂rₖ/∂zᵢ: the loss's.
+    /// z̄ᵢ = s²·Σₖ λₖ ∂rₖ/∂zᵢ with the multiplier λₖ = rₖ, or w in an integral: the loss's.
     func seedLoss() {
         let seeds = at(layout.g[0])
         clear(seeds)
         for (m, (k, i)) in term.partials.enumerated() {
-            ck_add_product(points, term.scale * term.scale, residual(k), partial(m), input(i, of: seeds))
+            ck_add_product(points, term.scale * term.scale, multiplier(k), partial(m), input(i, of: seeds))
         }
     }
 
@@ -195,18 +198,21 @@ struct BlockPass {
         }
     }
 
-    /// The tangent of `seedLoss`, after it: z̄ᵢ's tangent = s²·Σₖ (ṙₖ ∂rₖ/∂zᵢ + rₖ Σⱼ ∂²rₖ/∂zᵢ∂zⱼ żⱼ).
+    /// The tangent of `seedLoss`, after it: z̄ᵢ's tangent = s²·Σₖ (λ̇ₖ ∂rₖ/∂zᵢ + λₖ Σⱼ ∂²rₖ/∂zᵢ∂zⱼ żⱼ), where λ̇ₖ = ṙₖ, or 0 in
+    /// an integral.
     func seedLossTangent() {
         let seeds = at(layout.gdot[0])
         let tangents = at(layout.hdot[last])
         let square = term.scale * term.scale
         clear(seeds)
-        for (m, (k, i)) in term.partials.enumerated() {
-            ck_add_product(points, square, residualTangent(k), partial(m), input(i, of: seeds))
+        if term.weights == nil {
+            for (m, (k, i)) in term.partials.enumerated() {
+                ck_add_product(points, square, residualTangent(k), partial(m), input(i, of: seeds))
+            }
         }
         for (m, (k, i, j)) in term.secondPartials.enumerated() {
-            let curvature = secondPartial(m)
-            for p in 0..<points { curvature[p] *= square * residual(k)[p] }
+            let (curvature, multiplier) = (secondPartial(m), multiplier(k))
+            for p in 0..<points { curvature[p] *= square * multiplier[p] }
             ck_add_product(points, 1, curvature, input(j, of: tangents), input(i, of: seeds))
             if i != j { ck_add_product(points, 1, curvature, input(i, of: tangents), input(j, of: seeds)) }
         }

@@ -4,14 +4,14 @@ import LinearAlgebra
 public struct LossAndGradient: Sendable, Hashable {
     /// L = Σₜ Lₜ.
     public var loss: Double
-    /// Lₜ = ½‖rₜ‖² of every term.
+    /// Lₜ of every term: ½‖rₜ‖², or an integral.
     public var terms: [Double]
     /// ∇L ∈ ℝᴾ.
     public var gradient: Vector
 }
 
 extension Program {
-    /// The loss of every term, ½‖rₜ‖². One forward pass; values that are not finite pass through.
+    /// The loss of every term: ½‖rₜ‖², or an integral. One forward pass; values that are not finite pass through.
     public func losses(at parameters: Vector) -> [Double] {
         check(parameters)
         return parameters.withUnsafeBufferPointer { θ in

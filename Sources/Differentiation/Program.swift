@@ -14,7 +14,10 @@ public struct ProgramOptions: Sendable, Hashable {
     }
 }
 
-/// A loss L(θ) = ½‖r(θ)‖² made of terms at points, over a network: one immutable program from which every product comes.
+/// A loss made of terms at points, over a network: one immutable program from which every product comes.
+///
+/// Where all terms are sums of squares, L(θ) = ½‖r(θ)‖². Integrals (energies) add to the loss, its gradient and its Hessian, and
+/// have no residuals: what needs r or J is refused for a program with such a term (`isLeastSquares`).
 ///
 /// The residual vector holds the terms one after another; in a term the residuals rₖ one after another, and in these the
 /// points: entry offset + k·count + i is s·rₖ at point i. Points go through the network in blocks (`BlockPass`) that stay in
@@ -67,6 +70,8 @@ public struct Program: Sendable {
     public var parameterCount: Int { layers.parameterCount }
     /// The length of the residual vector.
     public let residualCount: Int
+    /// Whether L = ½‖r‖²: no term is an integral.
+    public var isLeastSquares: Bool { terms.allSatisfy { $0.weights == nil } }
     public var termNames: [String] { terms.map(\.name) }
     /// For each term, the number C of channels that its jets carry.
     public var channelCounts: [Int] { compiled.map { $0.rule.space.count } }
@@ -76,10 +81,15 @@ public struct Program: Sendable {
         compiled[index].residualOffset..<(compiled[index].residualOffset + compiled[index].residualTotal)
     }
 
-    /// The same program with a term's points (and data, and scale) replaced.
-    public func replacing(term index: Int, points: [[Double]], data: [[Double]] = [], scale: Double? = nil) -> Program {
+    /// The same program with a term's points (and data, weights, and scale) replaced.
+    public func replacing(
+        term index: Int, points: [[Double]], data: [[Double]] = [], weights: [Double]? = nil, scale: Double? = nil
+    ) -> Program {
         precondition(terms.indices.contains(index), "term \(index) of \(terms.count)")
+        precondition(
+            (weights == nil) == (terms[index].weights == nil), "term \(terms[index].name): an integral's points come with their weights")
         var terms = terms
+        terms[index].weights = weights
         terms[index].points = points
         terms[index].data = data
         if let scale { terms[index].scale = scale }
@@ -115,6 +125,13 @@ public struct Program: Sendable {
             }
         }
         return shards
+    }
+
+    /// Stops the program where L is not ½‖r‖².
+    func requireResiduals(for product: String) {
+        precondition(
+            isLeastSquares,
+            "\(product) of a program with an integral among its terms (\(termNames.joined(separator: ", "))): it has no residuals")
     }
 
     // MARK: Running passes

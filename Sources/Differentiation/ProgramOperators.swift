@@ -1,13 +1,14 @@
 import LinearAlgebra
 
 extension Program {
-    /// J = ∂r/∂θ ∈ ℝᴺˣᴾ at θ, as an operator; nothing is computed yet.
+    /// J = ∂r/∂θ ∈ ℝᴺˣᴾ at θ, as an operator; nothing is computed yet. All terms must be sums of squares.
     public func jacobian(at parameters: Vector) -> ProgramJacobian {
+        requireResiduals(for: "the Jacobian")
         check(parameters)
         return ProgramJacobian(program: self, parameters: parameters)
     }
 
-    /// The Hessian of L = ½‖r‖² at θ, as an operator; nothing is computed yet.
+    /// The Hessian of L at θ, as an operator; nothing is computed yet.
     public func hessian(at parameters: Vector) -> ProgramHessian {
         check(parameters)
         return ProgramHessian(program: self, parameters: parameters)
@@ -87,7 +88,7 @@ public struct ProgramJacobian: Sendable {
     }
 }
 
-/// The exact Hessian of L = ½‖r‖² ∈ ℝᴾˣᴾ at a point, without storing it: JᵀJ + Σₖ rₖ∇²rₖ.
+/// The exact Hessian of L ∈ ℝᴾˣᴾ at a point, without storing it: JᵀJ + Σₖ rₖ∇²rₖ of sums of squares, Σᵢ wᵢ∇²eᵢ of integrals.
 public struct ProgramHessian: Sendable {
     public let program: Program
     public let parameters: Vector

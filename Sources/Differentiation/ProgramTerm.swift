@@ -1,4 +1,8 @@
-/// A term of a loss, ½‖s·r‖²: what is evaluated, where, and with which factor s.
+/// A term of a loss: what is evaluated, where, and what is made of it.
+///
+/// Without weights a sum of squares, ½‖s·r‖²; with them an integral, s²·Σᵢ wᵢ·Σₖ eₖ(zᵢ; xᵢ), in which the function's values are
+/// an energy density at the nodes xᵢ of a quadrature rule with weights wᵢ. An integral has no residuals: a program with
+/// one gives losses, gradients and H·v, but no J.
 public struct ProgramTerm: Sendable {
     public var name: String
     public var function: any PointwiseFunction
@@ -6,15 +10,26 @@ public struct ProgramTerm: Sendable {
     public var points: [[Double]]
     /// The columns of pointwise data, of one entry a point.
     public var data: [[Double]]
-    /// s = √(weight / number of points).
+    /// s = √(weight / number of points) of a sum of squares; 1, if nothing else is wanted, of an integral.
     public var scale: Double
+    /// w, one entry a point, of an integral; nil for a sum of squares.
+    public var weights: [Double]?
 
     public init(name: String, function: any PointwiseFunction, points: [[Double]], data: [[Double]] = [], scale: Double) {
         (self.name, self.function, self.points, self.data, self.scale) = (name, function, points, data, scale)
     }
 
+    /// An integral of the function by a quadrature rule.
+    public init(
+        name: String, integrand: any PointwiseFunction, points: [[Double]], data: [[Double]] = [], weights: [Double], scale: Double = 1
+    ) {
+        self.init(name: name, function: integrand, points: points, data: data, scale: scale)
+        self.weights = weights
+    }
+
     public var pointCount: Int { points.first?.count ?? 0 }
-    public var residualCount: Int { function.residualCount * pointCount }
+    /// The entries of the residual vector: none of an integral.
+    public var residualCount: Int { weights == nil ? function.residualCount * pointCount : 0 }
 }
 
 /// A term as the passes use it: its points in one piece, where its channels lie, and the layout of a block.
@@ -25,6 +40,8 @@ struct CompiledTerm: Sendable {
     let count: Int
     let coordinates: Columns
     let data: Columns
+    /// One column, of an integral's weights; nil for a sum of squares.
+    let weights: Columns?
     let rule: ActivationRule
     /// For every input of the function: the network's output and the channel it is.
     let inputs: [(field: Int, channel: Int)]
@@ -55,6 +72,10 @@ struct CompiledTerm: Sendable {
         count = term.pointCount
         coordinates = Columns(term.points, count: count)
         data = Columns(term.data, count: count)
+        weights = term.weights.map { [count] weights in
+            precondition(weights.count == count, "term \(name): \(weights.count) quadrature weights for \(count) points")
+            return Columns([weights], count: count)
+        }
         let space = JetSpace(containing: function.channels.map(\.derivative), dimension: network.dimension)
         rule = ActivationRule(network.activation, space, generic: options.usesGenericRule)
         inputs = function.channels.map { ($0.field, space.channel(of: $0.derivative)) }
@@ -65,7 +86,7 @@ struct CompiledTerm: Sendable {
         blockSize = options.blockSize ?? CompiledTerm.blockSize(channels: space.count)
     }
 
-    var residualTotal: Int { residuals * count }
+    var residualTotal: Int { weights == nil ? residuals * count : 0 }
 
     /// About 256 rows, so that a block's passes stay in cache, of an odd number of vectors' points, so that the columns of its
     /// matrices do not fall on the same few cache lines. Burgers, 10 000 points, one core, 24 / 40 / 56 / 72 points a block: 8 × 20

@@ -2,7 +2,9 @@ import LinearAlgebra
 
 extension Program {
     /// r(θ) ∈ ℝᴺ: the terms one after another, in a term the residuals one after another, in these the points. One forward pass.
+    /// All terms must be sums of squares.
     public func residuals(at parameters: Vector) -> Vector {
+        requireResiduals(for: "the residual")
         check(parameters)
         return Vector(count: residualCount) { r in
             parameters.withUnsafeBufferPointer { θ in

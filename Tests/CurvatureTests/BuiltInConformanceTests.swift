@@ -1,0 +1,149 @@
+import Curvature
+import Foundation
+import OptimizationTesting
+import Synchronization
+import Testing
+
+/// Every registered problem passes the problems' suite, at sizes that let all products be formed.
+@Suite(.serialized) struct BuiltInProblemTests {
+    /// Settings by name, and revisions that act on the problem.
+    private static let cases:
+        [(name: String, problem: @Sendable () throws -> any Problem, revisions: @Sendable (any Problem) throws -> [any Revision])] = [
+            ("test-function", { try TestFunction("wood").makeProblem(seed: 1) }, { _ in [] }),
+            ("logistic-regression", { try SyntheticLogisticRegression(samples: 41, heldOut: 10).makeProblem(seed: 1) }, { _ in [] }),
+            (
+                "deep-ritz-1d", { try DeepRitzSetup().makeProblem(seed: 1) },
+                { _ in
+                    let uneven = (0...20).map { Double($0 * $0) / 400 }
+                    return [
+                        QuadratureRevision(try CompositeGaussLegendre(mesh: uneven, nodesPerElement: 3)),
+                        QuadratureRevision(try CompositeGaussLegendre(elements: 31, nodesPerElement: 5)),
+                    ]
+                }
+            ),
+            (
+                "poisson-1d",
+                {
+                    var setup = PoissonOnIntervalSetup()
+                    setup.points.interior = 63
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
+            (
+                "poisson-2d",
+                {
+                    var setup = PoissonOnSquareSetup()
+                    setup.network = PerceptronSettings(width: 8, depth: 2)
+                    setup.points = PointPlan(interior: 70, boundary: 20)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
+            ("burgers", { try smallBurgers() }, { try revisions(of: $0) }),
+            (
+                "antiderivative",
+                {
+                    var setup = Antiderivative()
+                    (setup.functions, setup.validationFunctions, setup.testFunctions) = (9, 3, 4)
+                    (setup.sensors, setup.points, setup.features) = (12, 10, 5)
+                    (setup.branchWidth, setup.trunkWidth) = (6, 6)
+                    return try setup.makeProblem(seed: 1)
+                }, { _ in [] }
+            ),
+        ]
+
+    /// Other points of the equation, then other weights.
+    private static func revisions(of problem: any Problem) throws -> [any Revision] {
+        guard let problem = problem as? PhysicsInformedProblem else { return [] }
+        var random = RandomStream(seed: 3, name: "revision")
+        let (first, last) = (problem.terms[0], problem.terms[problem.terms.count - 1])
+        let count = problem.sampleSets[0].count
+        return [
+            PointRevision(term: first, points: try problem.candidates(count, for: first, sampling: .uniform, random: &random)),
+            WeightRevision([(last, 2.5)]),
+        ]
+    }
+
+    @Test(arguments: cases.map(\.name)) func conforms(name: String) throws {
+        let entry = try #require(Self.cases.first { $0.name == name })
+        let problem = try entry.problem()
+        func check<P: Problem>(_ problem: P) throws { try ProblemConformance.check(problem, revisions: try entry.revisions(problem)) }
+        try check(problem)
+    }
+
+    @Test func everyProblemIsTried() throws {
+        #expect(Set(try Registry.withBuiltIns().problems.map(\.name)) == Set(Self.cases.map(\.name)))
+    }
+}
+
+private func smallBurgers() throws -> PhysicsInformedProblem {
+    var setup = BurgersSetup()
+    setup.network = PerceptronSettings(width: 7, depth: 2)
+    setup.points = PointPlan(interior: 60, initial: 11, boundary: 12, monitor: 50)
+    guard let problem = try setup.makeProblem(seed: 1) as? PhysicsInformedProblem else {
+        throw PhysicsError("the problem burgers is not physics-informed")
+    }
+    return problem
+}
+
+/// Every built-in callback passes the callbacks' suite, with settings by which it acts within the suite's steps.
+@Suite(.serialized) struct BuiltInCallbackTests {
+    @Test func residualAdaptiveResampling() throws {
+        try CallbackConformance.check(on: try smallBurgers()) { ResidualAdaptiveResampling(every: 3, pool: 200) }
+    }
+
+    @Test func recordedErrors() throws {
+        try CallbackConformance.check(on: ZooProblem.wood) { RecordReferenceError(every: 2) }
+        try CallbackConformance.check(on: try smallBurgers()) { RecordReferenceError(every: 5) }
+        try CallbackConformance.check(on: try smallBurgers()) { RecordMonitorLoss(every: 3) }
+    }
+
+    /// With a patience that lasts to the end, and with one that ends the run.
+    @Test(arguments: [(100, 0.0), (2, 0.9)]) func earlyStop(patience: Int, improvement: Double) throws {
+        try CallbackConformance.check(on: ZooProblem.wood) {
+            EarlyStop(.referenceError, every: 1, patience: patience, minimumImprovement: improvement)
+        }
+        try CallbackConformance.check(on: try smallBurgers()) {
+            EarlyStop(.monitorLoss, every: 2, patience: patience, minimumImprovement: improvement)
+        }
+    }
+
+    @Test func gracefulInterrupt() throws { try CallbackConformance.check(on: ZooProblem.wood) { GracefulInterrupt() } }
+
+    @Test func progressBar() throws {
+        try CallbackConformance.check(on: ZooProblem.wood) { ProgressBar(isTerminal: true, write: { _ in }) }
+    }
+
+    @Test func trajectory() throws {
+        let folders = Folders()
+        try CallbackConformance.check(on: try smallBurgers(), reopen: { RecordTrajectory(in: $0.folder, referenceErrorEvery: 2) }) {
+            RecordTrajectory(in: try folders.next(), referenceErrorEvery: 2)
+        }
+    }
+
+    @Test func checkpoints() throws {
+        let folders = Folders()
+        try CallbackConformance.check(
+            on: ZooProblem.wood, clockEntries: ["lastSeconds"], reopen: { WriteCheckpoints(in: $0.folder, every: .iterations(3)) }
+        ) { WriteCheckpoints(in: try folders.next(), every: .iterations(3)) }
+    }
+
+    @Test func everyCallbackIsTried() throws {
+        let registered = try Registry.withBuiltIns().callbacks.map(\.name)
+        #expect(Set(registered) == ["residual-adaptive-resampling", "reference-error", "monitor-loss", "early-stop"])
+    }
+
+    /// Empty run folders, removed with their maker.
+    private final class Folders: Sendable {
+        private let path = FileManager.default.temporaryDirectory.appendingPathComponent("curvature-\(UUID().uuidString)").path
+        private let made = Mutex(0)
+
+        func next() throws -> RunFolder {
+            let number = made.withLock {
+                $0 += 1; return $0
+            }
+            return try RunFolder.create("\(path)/\(number)")
+        }
+
+        deinit { try? FileManager.default.removeItem(atPath: path) }
+    }
+}
