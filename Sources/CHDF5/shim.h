@@ -68,6 +68,8 @@ static inline herr_t ch5_set_file_locking(hid_t access, bool locks) {
 // Lets a file live in memory, never on disk, growing by `increment` bytes.
 static inline herr_t ch5_set_memory_driver(hid_t access, size_t increment) { return H5Pset_fapl_core(access, increment, false); }
 
+#include "probe.h"
+
 // The version of the headers this was compiled with.
 static inline void ch5_header_version(unsigned *major, unsigned *minor, unsigned *release) {
     *major = H5_VERS_MAJOR;

@@ -1,12 +1,20 @@
 import ArgumentParser
 import Curvature
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
 /// The command line, with the built-in plugins and any others.
 ///
 ///     @main struct Main { static func main() async { await CurvatureCLI.main(installing: [MyPlugin.self]) } }
 public enum CurvatureCLI {
     /// Parses the process's arguments, runs the command, and exits.
     public static func main(installing plugins: [any Plugin.Type] = []) async {
+        // A limit on the size of files (ulimit -f) is then an error like that of a full disk, not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
         do {
             var registry = try Registry.withBuiltIns()
             for plugin in plugins { try registry.install(plugin) }

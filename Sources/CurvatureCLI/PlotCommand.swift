@@ -19,8 +19,16 @@ struct PlotCommand: ParsableCommand {
         guard file.rows(in: .trajectory) > 0 else {
             throw ConfigurationError(path: folder, reason: "has no recorded iteration to draw")
         }
-        let script = try Gnuplot.script(for: Series(file), title: folder, output: output)
-        try Gnuplot.draw(script)
+        // Drawn aside and renamed: gnuplot writes to the terminal what it cannot write to a file.
+        let aside = output + ".part"
+        guard FileManager.default.createFile(atPath: aside, contents: nil) else {
+            throw ConfigurationError(path: output, reason: "cannot be written; choose a folder that exists and can be written")
+        }
+        defer { try? FileManager.default.removeItem(atPath: aside) }
+        try Gnuplot.draw(try Gnuplot.script(for: Series(file), title: folder, output: aside))
+        guard rename(aside, output) == 0 else {
+            throw ConfigurationError(path: output, reason: "cannot be written: \(String(cString: strerror(errno)))")
+        }
         print("wrote \(output)")
     }
 }

@@ -46,11 +46,14 @@ struct RunCommand: RegistryCommand {
 
     func run(with registry: Registry) throws {
         try setThreads(options.threads)
-        let text: String
-        do {
-            text = try String(contentsOfFile: file, encoding: .utf8)
-        } catch {
-            throw ConfigurationError(path: file, reason: "cannot be read: \(error.localizedDescription)")
+        guard let data = FileManager.default.contents(atPath: file) else {
+            var isFolder: ObjCBool = false
+            let exists = FileManager.default.fileExists(atPath: file, isDirectory: &isFolder)
+            let what = !exists ? "there is no such file" : isFolder.boolValue ? "is a folder" : "cannot be read; check its permissions"
+            throw ConfigurationError(path: file, reason: "\(what); give the path of a configuration in YAML")
+        }
+        guard let text = String(data: data, encoding: .utf8) else {
+            throw ConfigurationError(path: file, reason: "is not text in UTF-8; give a configuration in YAML")
         }
         var setting = try options.applied(to: try YAML.setting(from: text, file: file))
         if let output { setting = setting.setting(["output", "folder"], to: .scalar(output)) }
@@ -63,10 +66,16 @@ struct RunCommand: RegistryCommand {
         }
         var lines: [String] = []
         let folder = setting["output"]?["folder"]?.text ?? ""
-        for text in seeds.split(separator: ",") {
+        guard seeds.contains(where: { $0 != "," && $0 != " " }) else {
+            throw ConfigurationError(path: "--seeds", reason: "names no seed; give whole numbers, as in --seeds 1,2,3")
+        }
+        let values = try seeds.split(separator: ",").map { text in
             guard let value = UInt64(text.trimmingCharacters(in: .whitespaces)) else {
                 throw ConfigurationError(path: "--seeds", reason: "“\(text)” is not a whole number ≥ 0")
             }
+            return value
+        }
+        for value in values {
             var one = setting.setting(["seed"], to: .scalar(String(value)))
             if !folder.isEmpty { one = one.setting(["output", "folder"], to: .scalar("\(folder)/seed-\(value)")) }
             let result = try train(one, registry: registry)
@@ -132,13 +141,13 @@ func setThreads(_ threads: Int?) throws {
 
 extension Setting {
     /// The setting with `path=value` applied; the value is read as YAML.
-    func overridden(by text: String) throws -> Setting {
+    package func overridden(by text: String) throws -> Setting {
         guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
             throw ConfigurationError(path: "--set", reason: "“\(text)” should be path=value")
         }
         let path = text[..<equals].split(separator: ".").map(String.init)
         let value = try YAML.setting(from: String(text[text.index(after: equals)...]), file: "--set \(text)")
-        return try setting(path, to: value, within: "--set \(text)")
+        return try setting(path, to: value.withoutLines, within: "--set \(text)")
     }
 
     /// Like `setting(_:to:)`, with whole numbers indexing lists.
@@ -146,6 +155,8 @@ extension Setting {
         guard let key = path.first else { return newValue }
         let rest = Array(path.dropFirst())
         guard case .list(var items) = value else {
+            // A name alone stands for {name: …}: a setting within it keeps the name.
+            if let name = self.text { return try Setting.map([.init("name", .scalar(name))]).setting(path, to: newValue, within: place) }
             let child = self[key] ?? Setting.map([])
             return setting([key], to: try child.setting(rest, to: newValue, within: place))
         }
@@ -154,5 +165,14 @@ extension Setting {
         }
         items[index] = try items[index].setting(rest, to: newValue, within: place)
         return Setting(.list(items), line: line)
+    }
+
+    /// The setting without lines: one that does not stand in the configuration file.
+    private var withoutLines: Setting {
+        switch value {
+        case .scalar: Setting(value)
+        case .list(let items): .list(items.map(\.withoutLines))
+        case .map(let pairs): .map(pairs.map { .init($0.key, $0.value.withoutLines) })
+        }
     }
 }

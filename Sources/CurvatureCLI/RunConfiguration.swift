@@ -9,7 +9,7 @@ import Curvature
 ///     callbacks:
 ///       - {name: residual-adaptive-resampling, every: 500}
 ///     output: {folder: runs/burgers, checkpoints: {every: 500, keep: 3}, trajectory: {every: 10}}
-struct RunConfiguration {
+package struct RunConfiguration {
     /// The whole configuration, defaults not filled in: what is stored beside the run.
     var setting: Setting
     var problem: any ProblemConfiguration
@@ -25,7 +25,7 @@ struct RunConfiguration {
         var onBreakdown: RecoveryPolicy
     }
 
-    init(_ setting: Setting, registry: Registry) throws {
+    package init(_ setting: Setting, registry: Registry) throws {
         self.setting = setting
         try setting.requireKeys(["problem", "seed", "pipeline", "callbacks", "output"], path: "")
         problem = try registry.problem(try setting.required("problem", path: ""), path: "problem")

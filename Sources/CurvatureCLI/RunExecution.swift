@@ -2,11 +2,21 @@ import Curvature
 import Foundation
 
 extension RunConfiguration {
+    /// Makes the problem and checks that every stage fits it and the machine's memory: what refuses a run before anything is evaluated.
+    package func preflight(registry: Registry) throws -> Preflight {
+        func check<P: Problem>(_ problem: P) throws -> Preflight {
+            try pipeline(minimizing: problem).preflight(suggestingFrom: registry)
+        }
+        return try check(try problem.makeProblem(seed: seed))
+    }
+
     /// Runs the pipeline from the start, into the configured folder if there is one.
     func start(on problem: any Problem, registry: Registry, overwrite: Bool, quiet: Bool) throws -> RunResult {
         func start<P: Problem>(_ problem: P) throws -> RunResult {
             let pipeline = self.pipeline(minimizing: problem)
             _ = try pipeline.preflight(suggestingFrom: registry)
+            // What can refuse the run is asked before the folder is made or an older run in it is replaced.
+            _ = try pipeline.begin(seed: seed, callbacks: callbacks)
             let folder = output.folder.isEmpty ? nil : try RunFolder.create(output.folder, replacing: overwrite)
             if let folder { try store(in: folder.path) }
             defer { try? folder?.close() }

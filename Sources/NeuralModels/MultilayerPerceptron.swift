@@ -130,6 +130,10 @@ public struct PerceptronSettings: Configurable, Hashable {
     /// The network on the box `ranges`, one for each coordinate.
     public func perceptron(over ranges: [ClosedRange<Double>], outputs: Int) throws -> MultilayerPerceptron {
         guard depth >= 0 else { throw ModelError("a network of \(depth) hidden layers: there cannot be fewer than none") }
+        let (w, inOut) = (Double(width), Double(ranges.count + outputs))
+        try requireMemory(
+            forNumbers: w * (inOut + 1) + Double(max(0, depth - 1)) * w * (w + 1),
+            as: "a network of \(depth) hidden layers of \(width) units", path: "network", advice: "take a smaller width or depth")
         return try MultilayerPerceptron(
             inputs: ranges.count, hidden: Array(repeating: width, count: depth), outputs: outputs, activation: activation,
             initialization: initialization,

@@ -9,6 +9,8 @@ struct FileStatus {
     var bytes: Int
     var isFile: Bool
     var isFolder: Bool
+    /// What tells the file from all others, whatever it is called.
+    var number: [UInt64]
 
     /// Nil where nothing is at the path, or it cannot be looked at.
     init?(of path: String) {
@@ -17,6 +19,7 @@ struct FileStatus {
         bytes = Int(status.st_size)
         isFile = status.st_mode & S_IFMT == S_IFREG
         isFolder = status.st_mode & S_IFMT == S_IFDIR
+        number = [UInt64(truncatingIfNeeded: status.st_dev), UInt64(truncatingIfNeeded: status.st_ino)]
     }
 }
 

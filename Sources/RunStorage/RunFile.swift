@@ -70,17 +70,6 @@ public final class RunFile: Sendable {
         _ path: String, writing: Bool = false, rowsPerFlush: Int = 256, secondsPerFlush: Double = 1
     ) throws -> RunFile {
         let file = try openSealed(path, writing: writing)
-        guard try file.text("format", at: "/") == format else {
-            throw StorageError(
-                .mismatch, "this HDF5 file is not a run file", file: path,
-                advice: "Give the run.h5 of a run folder that this program wrote.")
-        }
-        let version = try file.integer("formatVersion", at: "/") ?? 0
-        guard version == formatVersion else {
-            throw StorageError(
-                .mismatch, "the run file has format version \(version); this program reads version \(formatVersion)", file: path,
-                advice: "Use the version of Curvature that wrote it.")
-        }
         var tables: [Table] = []
         for name in try file.members(of: "/") {
             let path = "/\(name)"
@@ -99,8 +88,28 @@ public final class RunFile: Sendable {
                 .damaged, complaint, file: path,
                 advice: "Restore it from a backup, or put it aside: a run goes on from its checkpoints alone.")
         }
-        if writing, finding == .whole { try Seal.unseal(file: path) }
-        return try HDF5File.open(path, writing: writing)
+        if finding == .unsealed { try HDF5File.probe(path) }
+        let reader = try HDF5File.open(path)
+        try requireFormat(of: reader)
+        guard writing else { return reader }
+        // Only now: a file that is refused is not touched.
+        try reader.close()
+        if finding == .whole { try Seal.unseal(file: path) }
+        return try HDF5File.open(path, writing: true)
+    }
+
+    private static func requireFormat(of file: HDF5File) throws {
+        guard try file.text("format", at: "/") == format else {
+            throw StorageError(
+                .mismatch, "this HDF5 file is not a run file", file: file.path,
+                advice: "Give the run.h5 of a run folder that this program wrote.")
+        }
+        let version = try file.integer("formatVersion", at: "/") ?? 0
+        guard version == formatVersion else {
+            throw StorageError(
+                .mismatch, "the run file has format version \(version); this program reads version \(formatVersion)", file: file.path,
+                advice: "Use the version of Curvature that wrote it.")
+        }
     }
 
     /// Hands all rows to the operating system.

@@ -29,7 +29,12 @@ public final class RunFolder: Sendable {
                     advice: "Resume it, choose another folder, or allow replacing it.")
             }
             // Opened first: another process that still writes the run holds the lock, and then nothing is removed.
-            if FileStatus(of: folder.runFilePath) != nil { _ = try? HDF5File.open(folder.runFilePath, writing: true).close() }
+            if FileStatus(of: folder.runFilePath) != nil {
+                do { try RunFile.open(folder.runFilePath, writing: true).close() } catch let error as StorageError {
+                    // A damaged or foreign file is no obstacle to replacing it.
+                    guard error.kind == .damaged || error.kind == .mismatch else { throw error }
+                }
+            }
             for entry in old { try Files.remove(entry.file) }
             try Files.remove(folder.runFilePath)
         }

@@ -6,6 +6,8 @@ struct CommandLineTool {
         var status: Int32
         var text: String
         var errors: String
+        /// Whether a signal ended the process.
+        var crashed = false
     }
 
     let executable: URL
@@ -20,15 +22,20 @@ struct CommandLineTool {
     }
 
     /// Runs to the end.
-    func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Output {
-        let (process, output, errors) = try launch(arguments, environment)
+    func run(_ arguments: [String], environment: [String: String] = [:], by program: URL? = nil) throws -> Output {
+        let (process, output, errors) = try launch(arguments, environment, by: program)
         // Both pipes stay small: the tool prints tables, and progress only on a terminal.
         let text = output.fileHandleForReading.readDataToEndOfFile()
         let complaints = errors.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         return Output(
             status: process.terminationStatus, text: String(decoding: text, as: UTF8.self),
-            errors: String(decoding: complaints, as: UTF8.self))
+            errors: String(decoding: complaints, as: UTF8.self), crashed: process.terminationReason == .uncaughtSignal)
+    }
+
+    /// Runs to the end in a shell that first executes a command, such as a limit.
+    func run(_ arguments: [String], after command: String) throws -> Output {
+        try run(["-c", "\(command); exec \"$0\" \"$@\"", executable.path] + arguments, by: URL(fileURLWithPath: "/bin/sh"))
     }
 
     /// Starts, sends a signal after a while, and waits; whether the process was still running then.
@@ -41,12 +48,17 @@ struct CommandLineTool {
         return wasRunning && (process.terminationReason == .uncaughtSignal || signal != SIGKILL)
     }
 
-    private func launch(_ arguments: [String], _ environment: [String: String]) throws -> (Process, Pipe, Pipe) {
+    private func launch(
+        _ arguments: [String], _ environment: [String: String], by program: URL? = nil
+    ) throws -> (Process, Pipe, Pipe) {
         let process = Process()
         let (output, errors) = (Pipe(), Pipe())
-        process.executableURL = executable
+        process.executableURL = program ?? executable
         process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        // Without the report of a crash, which takes seconds: the signal says enough.
+        process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }.merging(environment) {
+            $1
+        }
         process.standardOutput = output
         process.standardError = errors
         process.standardInput = FileHandle.nullDevice

@@ -11,7 +11,8 @@ import Testing
         var iterations: Int
         var checkpointCadence: Int
         var resampling = false
-        var testDescription: String { optimizer + (resampling ? ", resampled" : "") }
+        var problem = "{name: burgers, network: {width: 12, depth: 3}, points: {interior: 400}}"
+        var testDescription: String { "\(optimizer)\(resampling ? ", resampled" : "") on \(problem.prefix { $0 != "," })" }
     }
 
     static let cases = [
@@ -23,17 +24,27 @@ import Testing
         Case(optimizer: "{name: self-scaled-broyden}", iterations: 1200, checkpointCadence: 20, resampling: true),
         Case(optimizer: "{name: levenberg-marquardt}", iterations: 120, checkpointCadence: 2),
         Case(optimizer: "{name: gauss-newton}", iterations: 60, checkpointCadence: 1),
+        Case(
+            optimizer: "{name: adam, learningRate: 1e-3, batch: {size: 100, holding: 3}}", iterations: 4000, checkpointCadence: 25,
+            problem: logistic),
+        Case(optimizer: "{name: adam, batch: {size: 64}}", iterations: 4000, checkpointCadence: 25),
+        Case(optimizer: "{name: lbfgs}", iterations: 150, checkpointCadence: 5, problem: poisson),
+        Case(optimizer: "{name: levenberg-marquardt}", iterations: 40, checkpointCadence: 1, problem: poisson),
     ]
 
-    /// Kills a case must survive.
-    static let kills = 20
+    static let logistic = "{name: logistic-regression, samples: 20000, features: 40, heldOut: 200}"
+    static let poisson = "{name: poisson-2d, network: {width: 16, depth: 2}, points: {interior: 400, boundary: 80}}"
+
+    /// Kills a case must survive: 20, or an equal share of `CURVATURE_KILLS` over all cases.
+    static let kills =
+        ProcessInfo.processInfo.environment["CURVATURE_KILLS"].flatMap(Int.init).map { ($0 + cases.count - 1) / cases.count } ?? 20
 
     @Test(arguments: cases) func endsWithTheSameBits(_ example: Case) throws {
         let (tool, scratch) = (try CommandLineTool(), try ScratchFolder())
         let callbacks = example.resampling ? "callbacks: [{name: residual-adaptive-resampling, every: 70, pool: 2000}]" : ""
         let file = try scratch.write(
             """
-            problem: {name: burgers, network: {width: 12, depth: 3}, points: {interior: 400}}
+            problem: \(example.problem)
             seed: 5
             pipeline:
               - {stage: warm, optimizer: {name: adam, learningRate: 5e-3}, until: {iterations: 50}}
@@ -52,7 +63,8 @@ import Testing
         var (killed, round) = (0, 0)
         while killed < KillAndResumeTests.kills {
             round += 1
-            try #require(round <= 20, "only \(killed) of \(KillAndResumeTests.kills) kills hit a running process")
+            try #require(
+                round <= max(20, KillAndResumeTests.kills), "only \(killed) of \(KillAndResumeTests.kills) kills hit a running process")
             let folder = "\(scratch.path)/killed-\(round)"
             var arguments = ["run", file, "-o", folder, "--quiet", "--threads", String(1 + random.index(below: 2))]
             // A delay below the start of a process kills nothing: a third of the undisturbed time on average is long enough.
@@ -66,6 +78,7 @@ import Testing
             #expect(differences.isEmpty, "\(differences)")
             #expect(try trajectory(in: folder) == trajectory(in: undisturbed))
         }
+        print("\(example.testDescription): \(killed) kills in \(round) runs, each ended with the same bits")
     }
 
     @Test(arguments: [SIGINT, SIGTERM]) func interruptsAreCheckpointed(_ signal: Int32) throws {

@@ -75,7 +75,10 @@ public struct ResidualAdaptiveResampling: Callback, Configurable {
     }
 
     public func start(in observation: Observation) throws -> State {
-        _ = try target(in: observation.problem)
+        let (_, set) = try target(in: observation.problem)
+        guard pool >= set.count else { throw tooFew(pool, for: set) }
+        try requireMemory(
+            forNumbers: 32 * Double(pool), as: "a pool of \(pool) points", path: "\(Self.identifier).pool", advice: "take a smaller pool")
         return State(random: RandomStream(seed: observation.seed, name: name))
     }
 
@@ -83,15 +86,17 @@ public struct ResidualAdaptiveResampling: Callback, Configurable {
         guard case .stepTaken = event, observation.totalIteration >= from, observation.totalIteration % every == 0 else { return [] }
         let (problem, set) = try target(in: observation.problem)
         let candidates = try problem.candidates(pool, for: set.name, sampling: sampling, random: &state.random)
-        guard candidates.rows >= set.count else {
-            throw PhysicsError("a pool of \(candidates.rows) points for \(set.count) points of “\(set.name)”: enlarge the pool")
-        }
+        guard candidates.rows >= set.count else { throw tooFew(candidates.rows, for: set) }
         let magnitudes = try problem.residualMagnitudes(of: set.name, at: candidates, parameters: observation.parameters.values)
         let chosen = draw(set.count, weights: density(of: magnitudes), random: &state.random)
         let points = Matrix(
             rows: set.count, columns: candidates.columns,
             elements: (0..<candidates.columns).flatMap { j in chosen.map { candidates[$0, j] } })
         return [.revise(PointRevision(term: set.name, points: points, reason: "residual-adaptive resampling"))]
+    }
+
+    private func tooFew(_ candidates: Int, for set: SampleSet) -> PhysicsError {
+        PhysicsError("a pool of \(candidates) points for \(set.count) points of “\(set.name)”: enlarge the pool")
     }
 
     private func target(in problem: any Problem) throws -> (problem: any ResampledProblem, set: SampleSet) {

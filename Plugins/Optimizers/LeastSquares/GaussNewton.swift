@@ -86,7 +86,8 @@ public struct GaussNewton: Optimizer, Configurable {
 
     /// J, the copy that is factorised, and the vectors of the solve.
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
-        residuals.map { (2 * $0 * parameters + 40 * (parameters + $0)) * MemoryLayout<Double>.stride }
+        let p = Double(parameters)
+        return residuals.map { bytes(ofNumbers: 2 * Double($0) * p + 40 * (p + Double($0))) }
     }
 }
 

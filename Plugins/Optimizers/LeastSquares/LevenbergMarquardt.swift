@@ -142,15 +142,16 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         return Vector(running.map { $0 > 0 ? $0 : 1 })
     }
 
-    public func workingMemory(parameters p: Int, residuals: Int?) -> Int? {
-        guard let n = residuals else { return nil }
+    public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
+        guard let residuals else { return nil }
+        let (p, n) = (Double(parameters), Double(residuals))
         let doubles =
-            switch solver.resolved(parameters: p, residuals: n) {
+            switch solver.resolved(parameters: parameters, residuals: residuals) {
             case .kernel: (scaling == .identity ? 0 : 2 * n * p) + 3 * n * n
             case .jacobian: n * p + Swift.max(n * p, 5 * p * p)
             case .gramian, .automatic: 3 * p * p
             }
-        return (doubles + 10 * (n + p)) * MemoryLayout<Double>.stride
+        return bytes(ofNumbers: doubles + 10 * (n + p))
     }
 }
 

@@ -68,7 +68,7 @@ public struct LBFGS: Optimizer, Configurable {
     }
 
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
-        (2 * memory + 6) * parameters * MemoryLayout<Double>.stride
+        bytes(ofNumbers: (2 * Double(memory) + 6) * Double(parameters))
     }
 }
 

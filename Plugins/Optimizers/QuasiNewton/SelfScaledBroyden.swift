@@ -70,7 +70,8 @@ public struct SelfScaledBroyden: Optimizer, Configurable {
 
     /// H, a full copy for the Cholesky test and its factor, and a few vectors.
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
-        (parameters * (parameters + 1) / 2 + 2 * parameters * parameters + 8 * parameters) * MemoryLayout<Double>.stride
+        let p = Double(parameters)
+        return bytes(ofNumbers: p * (p + 1) / 2 + 2 * p * p + 8 * p)
     }
 }
 

@@ -18,7 +18,8 @@ public struct BurgersSetup: ProblemConfiguration {
     public static let summary = "viscous Burgers equation, u(0, x) = −sin πx on [−1, 1], reference by Cole–Hopf"
     public static var fields: [Field<Self>] {
         [
-            .number("viscosity", \.viscosity, in: .positive, meaning: "ν"),
+            // The reference's quadrature takes some 5/√ν points a value.
+            .number("viscosity", \.viscosity, in: .within(1e-6...1e6), meaning: "ν"),
             .section("network", \.network, meaning: "the network"),
             .section("points", \.points, meaning: "the points of the loss terms and their weights"),
         ]

@@ -41,6 +41,10 @@ public struct SyntheticLogisticRegression: ProblemConfiguration, Hashable {
 
     /// The problem with its type; training samples do not change with the number of held-out ones.
     public func problem(seed: UInt64) throws -> LogisticRegression {
+        let all = Double(samples) + Double(heldOut)
+        try requireMemory(
+            forNumbers: 2 * all * Double(classes.features + 2), as: "\(Int(all)) samples of \(classes.features) features", path: "samples",
+            advice: "take fewer samples or features")
         var random = RandomStream(seed: seed, name: "samples")
         let drawn = classes.samples(samples + heldOut, from: &random)
         guard heldOut > 0 else { return try LogisticRegression(drawn, regularization: regularization) }

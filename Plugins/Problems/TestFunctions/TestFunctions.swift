@@ -50,6 +50,9 @@ public struct TestFunction: ProblemConfiguration, Hashable {
             let names = nearest(to: function, among: ZooFamily.all.map(\.name)).joined(separator: ", ")
             throw ConfigurationError(path: "function", reason: "“\(function)” must be one of: \(names)")
         }
+        try requireMemory(
+            forNumbers: 16 * Double(dimension), as: "\(function) in \(dimension) dimensions", path: "dimension",
+            advice: "take a smaller dimension")
         guard let problem = family.problem(dimension: dimension == 0 ? family.standardDimension : dimension) else {
             throw ConfigurationError(
                 path: "dimension", reason: "\(function) has no dimension \(dimension); it must be \(family.dimensions)")

@@ -25,7 +25,7 @@ public struct BatchSettings: Configurable, Hashable {
             .integer("size", \.size, atLeast: 1, meaning: "samples of each set in a batch, at most"),
             sizesField,
             .integer("holding", \.holding, atLeast: 1, meaning: "steps on a batch before the next one"),
-            .integer("seed", \.seed, atLeast: 0, meaning: "seeds the order of the samples"),
+            .integer("seed", \.seed, atLeast: 0, atMost: .max, meaning: "seeds the order of the samples"),
         ]
     }
 

@@ -56,6 +56,11 @@ extension FirstOrderMethod {
     }
 
     public func step(_ state: inout FirstOrderState<Memory>, on problem: any DifferentiableProblem) throws -> StepReport {
+        guard state.gradient.isFinite else {
+            // As found at the start or after a revision: the fault is where the method stands, not in its step.
+            let θ = state.parameters.values
+            return StepReport(loss: try problem.loss(at: θ), verdict: .brokeDown(.nonFinite(at: θ, on: problem)))
+        }
         var (update, memory) = (state.gradient, state.memory)
         self.update(&update, at: state.parameters.values, step: state.step + 1, memory: &memory)
         let candidate = state.parameters.values.adding(update, scaledBy: -1)

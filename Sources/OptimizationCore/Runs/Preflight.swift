@@ -46,10 +46,24 @@ public struct MemoryError: Error, CustomStringConvertible {
     public var description: String {
         """
         stage “\(stage)”: \(optimizer) would hold \(megabytes(bytes)), and this machine has \(megabytes(available)). \
-        Take a smaller network or fewer points, or a method that stores less (l-bfgs, adam).
+        Take a smaller network or fewer points, or a method that stores less (lbfgs, adam).
         """
     }
 }
+
+/// Throws where `numbers` float64 are more than this machine's memory holds.
+///
+/// To be asked before arrays are made whose size a configuration decides: an allocation that fails ends the process.
+public func requireMemory(forNumbers numbers: Double, as what: String, path: String, advice: String) throws {
+    let (bytes, available) = (bytes(ofNumbers: numbers), physicalMemory())
+    guard bytes <= available else {
+        throw ConfigurationError(
+            path: path, reason: "\(what) would take \(megabytes(bytes)), and this machine has \(megabytes(available)); \(advice)")
+    }
+}
+
+/// The bytes of `numbers` float64, `Int.max` where they are more than an integer holds: for ``Optimizer/workingMemory(parameters:residuals:)``.
+public func bytes(ofNumbers numbers: Double) -> Int { Int(exactly: (numbers * 8).rounded()) ?? .max }
 
 func megabytes(_ bytes: Int) -> String {
     bytes < 1 << 20 ? "\(max(1, bytes >> 10)) KiB" : bytes < 1 << 30 ? "\(bytes >> 20) MiB" : "\(short(Double(bytes) / 0x1p30)) GiB"

@@ -112,13 +112,19 @@ extension Field {
         }
     }
 
-    public static func integer(_ name: String, _ path: Path<Int>, atLeast minimum: Int = 0, meaning: String) -> Field {
+    /// A whole number. Without an upper bound of its own it is at most 2³¹ − 1, so that sums and products of two sizes are integers.
+    public static func integer(
+        _ name: String, _ path: Path<Int>, atLeast minimum: Int = 0, atMost maximum: Int = Int(Int32.max), meaning: String
+    ) -> Field {
         Field(name, range: "≥ \(minimum)", meaning: meaning, read: { .integer($0[keyPath: path]) }) { root, setting, place in
             guard let text = setting.text, let value = Int(text.replacing("_", with: "")) else {
                 throw ConfigurationError(path: place, line: setting.line, reason: "“\(setting)” is not a whole number")
             }
             guard value >= minimum else {
                 throw ConfigurationError(path: place, line: setting.line, reason: "\(value) must be ≥ \(minimum)")
+            }
+            guard value <= maximum else {
+                throw ConfigurationError(path: place, line: setting.line, reason: "\(value) must be ≤ \(maximum)")
             }
             root[keyPath: path] = value
         }

@@ -34,6 +34,7 @@ public struct PhysicsInformedProblem: Sendable {
             throw PhysicsError("the network has \(model.outputCount) outputs, but \(pde.name) needs \(pde.outputCount)")
         }
         try plan.validate(for: pde.conditions)
+        try plan.requireMemory(dimension: domain.dimension)
         (self.pde, self.model, self.identity, version) = (pde, model, identity, 0)
         lossTerms = try Self.terms(of: pde, plan: plan, interior: plan.interior, streams: "points", seed: seed)
         objective = try Objective(model, lossTerms)

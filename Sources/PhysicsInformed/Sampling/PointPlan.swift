@@ -45,6 +45,14 @@ public struct PointPlan: Sendable, Hashable {
         }
     }
 
+    /// Throws where the points would not fit in memory: coordinates as drawn, as programs hold them, and the data beside them.
+    func requireMemory(dimension: Int) throws {
+        let count = [interior, initial, boundary, monitor].reduce(0.0) { $0 + Double($1) }
+        try OptimizationCore.requireMemory(
+            forNumbers: count * Double(4 * dimension + 4), as: "\(Int(count)) points in \(dimension) dimensions", path: "points",
+            advice: "take fewer points")
+    }
+
     private func total(of kind: String) -> Int { kind == "initial" ? initial : boundary }
 
     /// The points and the weight of one condition.

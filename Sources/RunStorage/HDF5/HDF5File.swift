@@ -8,7 +8,7 @@ import CHDF5
 
 /// An open HDF5 file, whose objects are addressed by their paths (`/trajectory/loss`).
 ///
-/// `@unchecked Sendable` is sound: `id` and `hasFailed` are only read and written inside `HDF5.locked`, which one thread at a time is in, and the other
+/// `@unchecked Sendable` is sound: `id`, `hasFailed` and `number` are only read and written inside `HDF5.locked`, which one thread at a time is in, and the other
 /// properties are constants.
 public final class HDF5File: @unchecked Sendable {
     /// The file's path; for a file in memory, the name that errors call it by.
@@ -27,6 +27,9 @@ public final class HDF5File: @unchecked Sendable {
     /// Whether a write failed, as on a bad disk: HDF5's picture of the file is then inconsistent, and touching it again may crash.
     private var hasFailed = false
 
+    /// The file's number on disk, while it is open for writing.
+    private var number: [UInt64]?
+
     /// The bytes that the file takes.
     var bytes: Int { imageBytes ?? FileStatus(of: path)?.bytes ?? 0 }
 
@@ -44,7 +47,9 @@ public final class HDF5File: @unchecked Sendable {
                 throw failure(
                     "the file could not be created", path, advice: "Choose a folder that exists and can be written, and a new name.")
             }
-            return HDF5File(path, isWritable: true, id: id)
+            let file = HDF5File(path, isWritable: true, id: id)
+            file.noteWriting(true)
+            return file
         }
     }
 
@@ -65,7 +70,40 @@ public final class HDF5File: @unchecked Sendable {
                 id = H5Fopen(path, ch5_read_only(), locking.id)
             }
             guard id >= 0 else { throw openingFailure(path, writing: writing) }
-            return HDF5File(path, isWritable: writing, id: id)
+            let file = HDF5File(path, isWritable: writing, id: id)
+            file.noteWriting(true)
+            return file
+        }
+    }
+
+    /// Throws where HDF5 would crash or never return on a file: reads all of it in a child process first.
+    ///
+    /// For files without a seal, whose structure nothing vouches for. What merely is an error stays for `open` to tell. A file that this
+    /// process is writing is not probed: it is sound here, and a child must not share its state.
+    static func probe(_ path: String) throws {
+        try HDF5.locked {
+            guard let status = FileStatus(of: path), status.isFile, !writing.contains(status.number) else { return }
+            let signal = ch5_probe(path, UInt32(10 + status.bytes >> 24))
+            guard [SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM, SIGTRAP].contains(signal) else { return }
+            let what = signal == SIGALRM ? "never comes to an end" : "crashes the HDF5 library (\(String(cString: strsignal(signal))))"
+            throw StorageError(
+                .damaged, "the file was not closed by its last writer, and reading it \(what)", file: path,
+                advice: "Restore it from a backup, or put it aside: a run goes on from its checkpoints alone.")
+        }
+    }
+
+    /// The files on disk that this process has open for writing. Only touched inside `HDF5.locked`.
+    nonisolated(unsafe) private static var writing: [[UInt64]] = []
+
+    /// Notes that this file is, or is no longer, open for writing.
+    private func noteWriting(_ isOpen: Bool) {
+        guard isWritable, !isInMemory else { return }
+        if isOpen { keepFromChildren() }
+        if isOpen, let number = FileStatus(of: path)?.number {
+            self.number = number
+            HDF5File.writing.append(number)
+        } else if let number, let index = HDF5File.writing.firstIndex(of: number) {
+            HDF5File.writing.remove(at: index)
         }
     }
 
@@ -128,9 +166,17 @@ public final class HDF5File: @unchecked Sendable {
             guard id >= 0 else { return }
             let closing = id
             id = -1
+            noteWriting(false)
             guard !hasFailed else { return HDF5File.unlock(closing) }
             guard H5Fclose(closing) >= 0 else { throw error("the file could not be closed cleanly") }
         }
+    }
+
+    /// Keeps programs that this process starts (gnuplot) from inheriting the file, and with it the lock on it.
+    private func keepFromChildren() {
+        var handle: UnsafeMutableRawPointer?
+        guard H5Fget_vfd_handle(id, ch5_default(), &handle) >= 0, let handle else { return }
+        _ = fcntl(handle.assumingMemoryBound(to: CInt.self).pointee, F_SETFD, FD_CLOEXEC)
     }
 
     /// Gives up the system's lock on an abandoned file.

@@ -1,0 +1,242 @@
+import Curvature
+import Foundation
+import OptimizationTesting
+import Synchronization
+import Testing
+
+/// NaN and infinity in the middle of whole pipelines: a breakdown that says where, a state that was not touched, and the recovery as
+/// an event in the run's file.
+@Suite struct FaultTests {
+    // MARK: Faults in evaluations
+
+    /// An optimizer as a stage of a pipeline on a problem whose evaluations can be made to go wrong.
+    struct Method: Sendable, CustomTestStringConvertible {
+        typealias Faulty = FaultInjecting<ZooProblem>
+        var name: String
+        var stage: @Sendable (RecoveryPolicy) -> Stage<Faulty>
+        var testDescription: String { name }
+
+        init(_ name: String, _ optimizer: some Optimizer) {
+            self.name = name
+            stage = { Stage(dynamic: name, optimizer, until: .iterations(30), onBreakdown: $0) }
+        }
+    }
+
+    static let methods = [
+        Method("adam", Adam(learningRate: 1e-2)), Method("lbfgs", LBFGS()), Method("self-scaled-broyden", SelfScaledBroyden()),
+        Method("levenberg-marquardt", LevenbergMarquardt()), Method("gauss-newton", GaussNewton()),
+        Method("clipped", Clipped(Adam(learningRate: 1e-2), norm: 1)),
+    ]
+
+    @Test(arguments: methods, FaultInjector.Kind.allCases) func inEvaluations(_ method: Method, kind: FaultInjector.Kind) throws {
+        for (iteration, healthy) in [(0, 0), (0, 1), (1, 0), (3, 1), (4, 2)] {
+            for policy in [RecoveryPolicy.handOver, .restart(atMost: 2), .stop] {
+                let problem = FaultInjecting(ZooProblem.named("extended-rosenbrock") ?? .rosenbrock)
+                let watch = Watch(problem.injector, arming: kind, atIteration: iteration, after: healthy)
+                let folder = try Folder()
+                let pipeline = Pipeline(
+                    minimizing: problem,
+                    stages: [method.stage(policy), Stage(dynamic: "last", Adam(), until: .iterations(3))])
+                let result = try pipeline.start(seed: 1, callbacks: [watch, RecordTrajectory(in: folder.run)])
+                let events = try folder.events()
+                let place = "\(method.name), \(kind) after iteration \(iteration), evaluation \(healthy + 1), \(policy): \(events)"
+                let seen = watch.seen.withLock { $0 }
+                #expect(seen.breakdowns == 1, "\(place)")
+                #expect(seen.movedAtBreakdown == false, "the breakdown moved the parameters: \(place)")
+                #expect(result.parameters.values.isFinite && result.stages.allSatisfy { $0.loss != nil }, "\(place)")
+                #expect(events.contains { $0.event == "stage ended" && $0.detail.contains("\(method.name): broke down: ") }, "\(place)")
+                let recoveries = events.filter { $0.event == "recovered" }
+                switch policy {
+                case .handOver:
+                    #expect(recoveries.count == 1 && recoveries[0].detail.hasSuffix("hands over from the best point"), "\(place)")
+                    #expect(result.stages.map(\.name) == [method.name, "last"], "\(place)")
+                case .restart:
+                    #expect(recoveries.count == 1 && recoveries[0].detail.hasSuffix("begins anew from the best point"), "\(place)")
+                    #expect(result.stages.map(\.name) == [method.name, method.name, "last"], "\(place)")
+                case .stop:
+                    #expect(recoveries.isEmpty && result.stages.count == 1, "\(place)")
+                    guard case .brokeDown = result.outcome else {
+                        Issue.record("the run did not end with the breakdown: \(place)")
+                        continue
+                    }
+                }
+                guard policy != .stop, case .brokeDown = result.outcome else { continue }
+                Issue.record("the run did not recover: \(place)")
+            }
+        }
+    }
+
+    // MARK: Faults in points and data
+
+    /// u″ + 1/x = 0 on [0, 1]: infinite at x = 0 only, where no point is drawn.
+    struct Singular: PDEProblem {
+        var name: String { "singular" }
+        var domain: Domain { .box(x: 0...1) }
+        var conditions: [Condition] { [.dirichlet(at: .x(1), 0)] }
+        func residuals(_ u: Fields, at p: Point) -> [Residual] { [Residual("singular", u[0].xx + 1 / p.x)] }
+    }
+
+    private func singular() throws -> PhysicsInformedProblem {
+        let model = try MultilayerPerceptron(inputs: 1, hidden: [4], outputs: 1)
+        let plan = PointPlan(interior: 10, boundary: 1, monitor: 0, sampling: .grid)
+        return try PhysicsInformedProblem(Singular(), model: model, points: plan, seed: 1, identity: .scalar("singular"))
+    }
+
+    @Test func aBadPointIsNamed() throws {
+        for (name, optimizer) in [
+            ("adam", Adam() as any Optimizer), ("lbfgs", LBFGS()), ("lm", LevenbergMarquardt()), ("gn", GaussNewton()),
+        ] {
+            let folder = try Folder()
+            func stage<O: Optimizer>(_ optimizer: O) throws -> Stage<PhysicsInformedProblem> {
+                Stage(dynamic: name, optimizer, until: .iterations(8), onBreakdown: .restart(atMost: 1))
+            }
+            let pipeline = Pipeline(minimizing: try singular(), stages: [try stage(optimizer)])
+            let result = try pipeline.start(seed: 1, callbacks: [MovePoint(to: 0), RecordTrajectory(in: folder.run)])
+            let events = try folder.events()
+            guard case .brokeDown(let breakdown) = result.outcome else {
+                Issue.record("\(name): \(result.outcome), \(events)")
+                continue
+            }
+            #expect(breakdown.reason == .nonFinite && breakdown.fault?.term == "singular", "\(name): \(breakdown)")
+            #expect(breakdown.fault?.sample.contains("x = 0") == true, "\(name): \(breakdown)")
+            #expect(
+                events.contains { $0.event == "recovered" && $0.detail.contains("singular") && $0.detail.contains("x = 0") }, "\(events)")
+            #expect(result.parameters.values.isFinite)
+        }
+    }
+
+    @Test(arguments: [Double.nan, .infinity, 7]) func pointsOutsideTheDomainAreRefused(_ x: Double) throws {
+        let pipeline = Pipeline(minimizing: try singular(), stages: [Stage(dynamic: "only", Adam(), until: .iterations(8))])
+        let error = #expect(throws: PhysicsError.self) { try pipeline.start(seed: 1, callbacks: [MovePoint(to: x)]) }
+        #expect(error?.description.contains("term “singular” lies outside the domain") == true, "\(String(describing: error))")
+    }
+
+    @Test(arguments: [Double.nan, .infinity, -.infinity]) func aBadDatumIsNamed(_ bad: Double) throws {
+        var random = RandomStream(seed: 1, name: "samples")
+        let drawn = TwoGaussians(features: 3).samples(20, from: &random)
+        var features = drawn.features
+        features.elements[3 * 13 + 1] = bad
+        let problem = try LogisticRegression(LabelledSamples(features: features, labels: drawn.labels), regularization: 1e-3)
+        let folder = try Folder()
+        let pipeline = Pipeline(
+            minimizing: problem,
+            stages: [
+                Stage(dynamic: "lbfgs", LBFGS(), until: .iterations(5)), Stage(dynamic: "adam", Adam(), until: .iterations(5)),
+            ])
+        let result = try pipeline.start(seed: 1, callbacks: [RecordTrajectory(in: folder.run)])
+        #expect(result.stages.count == 2)
+        for stage in result.stages {
+            guard case .brokeDown(let breakdown) = stage.outcome else {
+                Issue.record("\(stage.name): \(stage.outcome)")
+                continue
+            }
+            #expect(breakdown.fault == Fault(term: "log-loss", sample: "sample 13"), "\(breakdown)")
+        }
+        #expect(result.parameters.values.elements == [0, 0, 0, 0], "the start was not left")
+        #expect(try folder.events().contains { $0.event == "recovered" && $0.detail.contains("sample 13") })
+    }
+
+    @Test func aBadTargetIsRefused() throws {
+        struct Holed: PDEProblem {
+            var name: String { "holed" }
+            var domain: Domain { .box(x: 0...1) }
+            var conditions: [Condition] { [.dirichlet(at: .x(1), .nan)] }
+            func residuals(_ u: Fields, at p: Point) -> [Residual] { [Residual("holed", u[0].xx)] }
+        }
+        let model = try MultilayerPerceptron(inputs: 1, hidden: [4], outputs: 1)
+        let error = #expect(throws: PhysicsError.self) {
+            try PhysicsInformedProblem(Holed(), model: model, points: PointPlan(interior: 5), seed: 1, identity: .scalar("holed"))
+        }
+        #expect(error?.description.contains("must be finite") == true, "\(String(describing: error))")
+    }
+}
+
+// MARK: Support
+
+/// Makes evaluations go wrong after some iteration until the run recovers, and watches what a breakdown leaves.
+private struct Watch: Callback {
+    struct Seen {
+        var breakdowns = 0
+        var movedAtBreakdown = false
+        var parameters: Vector?
+        var isDone = false
+    }
+
+    let injector: FaultInjector
+    let kind: FaultInjector.Kind
+    let iteration: Int
+    let healthy: Int
+    let seen = Box()
+
+    final class Box: Sendable {
+        private let value = Mutex(Seen())
+        func withLock<R: Sendable>(_ body: (inout Seen) -> R) -> R { value.withLock { body(&$0) } }
+    }
+
+    init(_ injector: FaultInjector, arming kind: FaultInjector.Kind, atIteration iteration: Int, after healthy: Int) {
+        (self.injector, self.kind, self.iteration, self.healthy) = (injector, kind, iteration, healthy)
+    }
+
+    var name: String { "watch" }
+
+    func handle(_ event: RunEvent, state: inout Stateless, in observation: Observation) throws -> [RunRequest] {
+        let here = observation.parameters.values
+        switch event {
+        case .stageStarted where iteration == 0 && observation.totalIteration == 0: arm(here)
+        case .stepTaken(let report):
+            if case .brokeDown = report.verdict {
+                seen.withLock {
+                    $0.breakdowns += 1
+                    $0.movedAtBreakdown = $0.parameters.map { $0.elements.map(\.bitPattern) != here.elements.map(\.bitPattern) } ?? false
+                }
+                injector.disarm()
+            } else {
+                seen.withLock { $0.parameters = here }
+                if observation.totalIteration == iteration { arm(here) }
+            }
+        default: break
+        }
+        return []
+    }
+
+    private func arm(_ here: Vector) {
+        let isFirst = seen.withLock { seen in
+            defer { (seen.isDone, seen.parameters) = (true, here) }
+            return !seen.isDone
+        }
+        if isFirst { injector.arm(kind, after: healthy) }
+    }
+}
+
+/// Moves the first point of the interior after three steps.
+private struct MovePoint: Callback {
+    let x: Double
+
+    init(to x: Double) { self.x = x }
+
+    var name: String { "move-point" }
+    var identity: Setting? { .number(x) }
+
+    func handle(_ event: RunEvent, state: inout Stateless, in observation: Observation) throws -> [RunRequest] {
+        guard case .stepTaken = event, observation.totalIteration == 3 else { return [] }
+        guard let problem = observation.problem as? PhysicsInformedProblem else { return [] }
+        var points = try problem.points(of: "singular")
+        points.elements[0] = x
+        return [.revise(PointRevision(term: "singular", points: points, reason: "a bad point"))]
+    }
+}
+
+/// A run's folder that is removed with the test.
+private final class Folder {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("curvature-\(UUID().uuidString)").path
+    let run: RunFolder
+
+    init() throws { run = try RunFolder.create(path) }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func events() throws -> [(event: String, detail: String)] {
+        let file = try run.readableFile()
+        return Array(zip(try file.texts("event", in: .events), try file.texts("detail", in: .events)))
+    }
+}
