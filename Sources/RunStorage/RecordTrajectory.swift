@@ -97,9 +97,12 @@ public struct TrajectoryState: Checkpointable, Equatable {
 
     public init(from archive: Archive) throws {
         self.init(
-            rows: try archive.integer("rows"), events: try archive.integer("events"), snapshots: try archive.integer("snapshots"),
+            rows: try archive.count("rows"), events: try archive.count("events"), snapshots: try archive.count("snapshots"),
             stage: try archive.integer("stage"), lastIteration: try archive.integer("lastIteration"))
-        guard rows >= 0, events >= 0, snapshots >= 0 else { throw ArchiveError(entry: "rows", reason: "a number of rows is negative") }
+        // Before the first stage and the first row: −1.
+        guard (-1..<(1 << 62)).contains(stage), lastIteration >= -1 else {
+            throw ArchiveError(entry: "stage", reason: "\(stage) with a last row at iteration \(lastIteration) is no place in a run")
+        }
     }
 }
 

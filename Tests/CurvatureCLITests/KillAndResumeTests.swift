@@ -30,9 +30,14 @@ import Testing
         Case(optimizer: "{name: adam, batch: {size: 64}}", iterations: 4000, checkpointCadence: 25),
         Case(optimizer: "{name: lbfgs}", iterations: 150, checkpointCadence: 5, problem: poisson),
         Case(optimizer: "{name: levenberg-marquardt}", iterations: 40, checkpointCadence: 1, problem: poisson),
+        Case(optimizer: "{name: adam, batch: {size: 20}}", iterations: 1500, checkpointCadence: 20, problem: antiderivative),
+        Case(optimizer: "{name: lbfgs}", iterations: 400, checkpointCadence: 10, problem: antiderivative),
     ]
 
     static let logistic = "{name: logistic-regression, samples: 20000, features: 40, heldOut: 200}"
+    static let antiderivative =
+        "{name: antiderivative, functions: 100, validationFunctions: 20, testFunctions: 0, sensors: 20, points: 20, features: 10, "
+        + "branchWidth: 10, branchDepth: 1, trunkWidth: 10, trunkDepth: 1}"
     static let poisson = "{name: poisson-2d, network: {width: 16, depth: 2}, points: {interior: 400, boundary: 80}}"
 
     /// Kills a case must survive: 20, or an equal share of `CURVATURE_KILLS` over all cases.

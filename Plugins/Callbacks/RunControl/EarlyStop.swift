@@ -48,9 +48,9 @@ public struct EarlyStop: Callback, Configurable {
         init() {}
 
         public init(from archive: Archive) throws {
-            version = try archive.integer("version")
+            version = try archive.count("version")
             minimum = try archive.double("minimum")
-            sinceMinimum = try archive.integer("sinceMinimum")
+            sinceMinimum = try archive.count("sinceMinimum")
         }
     }
 

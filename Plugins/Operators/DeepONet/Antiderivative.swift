@@ -70,12 +70,29 @@ public struct Antiderivative: ProblemConfiguration {
 
     /// The problem, with its type.
     public func makeOperatorProblem(seed: UInt64) throws -> DeepONetProblem {
+        try requireMemory()
         let source = try data.isEmpty ? source(seed: seed).loaded() as any OperatorDataSource : stored(seed: seed)
         var random = RandomStream(seed: seed, name: "antiderivative/split")
         let parts = source.split([functions, validationFunctions, testFunctions], random: &random)
         return try DeepONetProblem(
             name: Self.identifier, model: model, training: data.isEmpty ? parts[0].loaded() : parts[0],
             validation: validationFunctions > 0 ? parts[1].loaded() : nil, test: testFunctions > 0 ? parts[2].loaded() : nil)
+    }
+
+    /// Throws where the functions or the weights would not fit in memory.
+    private func requireMemory() throws {
+        let count = [functions, validationFunctions, testFunctions].reduce(0.0) { $0 + Double($1) }
+        let (s, y, k) = (Double(sensors), Double(points), Double(features))
+        try OptimizationCore.requireMemory(
+            forNumbers: 2 * count * (s + y) + s * s + y, as: "\(Int(count)) functions at \(sensors) sensors and \(points) points",
+            path: Self.identifier, advice: "take fewer functions, sensors or points")
+        func weights(_ inputs: Double, _ width: Int, _ depth: Int) -> Double {
+            let (w, d) = (Double(width), Double(depth))
+            return depth == 0 ? (inputs + 1) * k : (inputs + 1) * w + (d - 1) * (w + 1) * w + (w + 1) * k
+        }
+        try OptimizationCore.requireMemory(
+            forNumbers: weights(s, branchWidth, branchDepth) + weights(1, trunkWidth, trunkDepth), as: "branch and trunk",
+            path: Self.identifier, advice: "take smaller widths, depths or features")
     }
 
     /// The data of the file, written first where there is none. Throws where the file holds other data than these settings make.

@@ -161,13 +161,16 @@ extension BatchSchedule {
 
     public init(from archive: Archive) throws {
         seed = try archive.integer("seed")
-        steps = try archive.integer("steps")
+        steps = try archive.count("steps")
         let (names, counts, batches) = (
             try archive.strings("sets"), try archive.integers("counts"), try archive.integers("batchesPerEpoch")
         )
-        let (epochs, present) = (try archive.integers("epochs"), try archive.integers("batch"))
+        let (epochs, present) = (try archive.counts("epochs"), try archive.integers("batch"))
         guard seed >= 0, [counts.count, batches.count, epochs.count, present.count].allSatisfy({ $0 == names.count }),
-            names.indices.allSatisfy({ counts[$0] > 0 && (1...counts[$0]).contains(batches[$0]) && (0..<batches[$0]).contains(present[$0]) }
+            names.indices.allSatisfy({
+                (1...Int(Int32.max)).contains(counts[$0]) && (1...counts[$0]).contains(batches[$0])
+                    && (0..<batches[$0]).contains(present[$0])
+            }
             )
         else { throw ArchiveError(entry: "sets", reason: "do not fit the batches stored with them") }
         places = names.indices.map { i in

@@ -46,7 +46,7 @@ public struct ClippedMemory<Base: Checkpointable>: Checkpointable {
     }
 
     public init(from archive: Archive) throws {
-        self.init(base: try archive.value("base"), clippings: try archive.integer("clippings"))
+        self.init(base: try archive.value("base"), clippings: try archive.count("clippings"))
     }
 }
 

@@ -41,7 +41,7 @@ public struct FirstOrderState<Memory: Checkpointable>: OptimizerState {
 
     public init(from archive: Archive) throws {
         self.init(
-            parameters: try archive.value("parameters"), gradient: try archive.vector("gradient"), step: try archive.integer("step"),
+            parameters: try archive.value("parameters"), gradient: try archive.vector("gradient"), step: try archive.count("step"),
             memory: try archive.value("memory"))
         guard gradient.count == parameters.count else {
             throw ArchiveError(entry: "gradient", reason: "\(gradient.count) values for \(parameters.count) parameters")

@@ -78,8 +78,12 @@ extension Parameters: Checkpointable {
         guard names.count == shapes.count, Set(names).count == names.count else {
             throw ArchiveError(entry: "blocks", reason: "\(names.count) names for \(shapes.count) shapes, or a name twice")
         }
-        let layout = ParameterLayout(zip(names, shapes).map { ($0, $1) })
         let values = try archive.vector("values")
+        // In floating point, where no product overflows; a zero does not hide what it is multiplied by.
+        guard shapes.allSatisfy({ $0.reduce(1.0) { $0 * Double(max(1, $1)) } <= 0x1p40 }), shapes.count < 1 << 20 else {
+            throw ArchiveError(entry: "shapes", reason: "are larger than any memory")
+        }
+        let layout = ParameterLayout(zip(names, shapes).map { ($0, $1) })
         guard values.count == layout.count else {
             throw ArchiveError(entry: "values", reason: "\(values.count) values for \(layout.count) parameters")
         }

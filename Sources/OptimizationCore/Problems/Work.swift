@@ -64,7 +64,7 @@ extension WorkCounts: Checkpointable {
         guard try archive.strings("kinds") == Work.allCases.map(\.name) else {
             throw ArchiveError(entry: "kinds", reason: "lists other kinds of work than this program counts")
         }
-        (calls, equivalents) = (try archive.integers("calls"), try archive.doubles("equivalents"))
+        (calls, equivalents) = (try archive.counts("calls"), try archive.doubles("equivalents"))
         guard calls.count == Work.allCases.count, equivalents.count == calls.count else {
             throw ArchiveError(entry: "calls", reason: "\(calls.count) counts for \(Work.allCases.count) kinds of work")
         }

@@ -127,7 +127,7 @@ extension BestPoint: Checkpointable {
 
     public init(from archive: Archive) throws {
         self.init(
-            parameters: try archive.value("parameters"), value: try archive.double("value"), stage: try archive.integer("stage"),
-            totalIteration: try archive.integer("totalIteration"), version: try archive.integer("version"))
+            parameters: try archive.value("parameters"), value: try archive.double("value"), stage: try archive.count("stage"),
+            totalIteration: try archive.count("totalIteration"), version: try archive.count("version"))
     }
 }

@@ -30,7 +30,7 @@ extension StepReport {
             loss: LossValue(total: try archive.double("total"), terms: try archive.doubles("terms")),
             gradientNorm: archive["gradientNorm"] == nil ? nil : try archive.double("gradientNorm"),
             stepLength: archive["stepLength"] == nil ? nil : try archive.double("stepLength"), verdict: verdict, details: details,
-            linearIterations: archive["linearIterations"] == nil ? 0 : try archive.integer("linearIterations"),
+            linearIterations: archive["linearIterations"] == nil ? 0 : try archive.count("linearIterations"),
             sampleFraction: archive["sampleFraction"] == nil ? 1 : try archive.double("sampleFraction"))
     }
 }
@@ -108,7 +108,7 @@ extension StageSummary {
     init(from archive: Archive) throws {
         self.init(
             name: try archive.string("name"), optimizer: try archive.string("optimizer"),
-            outcome: try Outcome(from: try archive.group("outcome")), iterations: try archive.integer("iterations"),
+            outcome: try Outcome(from: try archive.group("outcome")), iterations: try archive.count("iterations"),
             seconds: try archive.double("seconds"), work: try archive.value("work"),
             loss: archive["loss"] == nil ? nil : try archive.double("loss"),
             referenceError: archive["referenceError"] == nil ? nil : try archive.double("referenceError"))

@@ -63,10 +63,10 @@ public final class Run<P: Problem> {
         try Run.checkIdentity(description.identity, against: archive)
 
         let place = try archive.group("cursor")
-        cursor.stage = try place.integer("stage")
-        cursor.iteration = try place.integer("iteration")
-        cursor.total = try place.integer("total")
-        cursor.restarts = try place.integer("restarts")
+        cursor.stage = try place.count("stage")
+        cursor.iteration = try place.count("iteration")
+        cursor.total = try place.count("total")
+        cursor.restarts = try place.count("restarts")
         guard pipeline.stages.indices.contains(cursor.stage) else {
             throw ArchiveError(entry: "cursor/stage", reason: "\(cursor.stage) of \(pipeline.stages.count) stages")
         }
@@ -81,6 +81,9 @@ public final class Run<P: Problem> {
         workBeforeStage = try archive.value("workBeforeStage")
         problem = Counted(base, counter: WorkCounter(stored))
         execution = try pipeline.stages[cursor.stage].restore(problem, try archive.group("optimizer"))
+        guard execution.parameters.layout == problem.layout else {
+            throw ArchiveError(entry: "optimizer", reason: "its parameters do not have the layout of \(base.name)")
+        }
         ruleMemory = try archive.value("rule")
         best = try archive.groupIfPresent("best")?.decoded()
         if let last = try archive.groupIfPresent("report") {

@@ -121,6 +121,17 @@ extension Archive {
         return values.map(Int.init)
     }
 
+    /// Counts: integers in 0 ..< 2⁶², so that counting on from them cannot overflow.
+    public func counts(_ name: String) throws -> [Int] {
+        let values = try integers(name)
+        if let bad = values.first(where: { !(0..<(1 << 62)).contains($0) }) {
+            throw ArchiveError(entry: name, reason: "\(bad) is no count")
+        }
+        return values
+    }
+
+    public func count(_ name: String) throws -> Int { try only(name, try counts(name)) }
+
     public func integer(_ name: String) throws -> Int { try only(name, try integers(name)) }
 
     public func unsigned(_ name: String) throws -> UInt64 { UInt64(bitPattern: Int64(try integer(name))) }

@@ -29,7 +29,7 @@ public struct RandomStream: RandomNumberGenerator, Checkpointable, Equatable {
 
     public mutating func next() -> UInt64 {
         let (block, half) = (position / 2, position % 2)
-        position += 1
+        position &+= 1
         let x = RandomStream.philox(
             counter: (UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: block >> 32), 0, 0),
             key: (UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32)))

@@ -198,6 +198,6 @@ extension PhysicsInformedProblem: RevisableProblem {
             let entry = "points \(index)"
             if archive[entry] != nil { restored[index] = try restored[index].at(try archive.matrix(entry)) }
         }
-        return try with(restored, version: try archive.integer("version"))
+        return try with(restored, version: try archive.count("version"))
     }
 }

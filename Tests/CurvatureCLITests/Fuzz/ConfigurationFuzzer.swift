@@ -27,6 +27,10 @@ struct ConfigurationFuzzer {
 
     private static let problems = [
         "{name: test-function, function: FUNCTION}", "{name: test-function, function: FUNCTION, dimension: 12}",
+        """
+        {name: antiderivative, functions: 6, validationFunctions: 2, testFunctions: 2, sensors: 5, points: 6, features: 3,
+         branchWidth: 3, branchDepth: 1, trunkWidth: 3, trunkDepth: 1, lengthScale: 0.3}
+        """,
         "{name: logistic-regression, samples: 30, heldOut: 5, features: 4, regularization: 1e-3, conditionNumber: 10, labelNoise: 0.1}",
         """
         {name: poisson-1d, frequency: 2, network: {width: 3, depth: 1, activation: tanh, firstLayerSlope: 2, scalesInputs: true},

@@ -4,11 +4,14 @@ import Testing
 
 /// How many cases are tried, from which seed, and in which processes.
 ///
-/// `CURVATURE_FUZZ` is the number of cases of all kinds together, `CURVATURE_FUZZ_SEED` their seed. A case is a pure function of the seed
+/// `CURVATURE_FUZZ` is the number of cases of all kinds together, `CURVATURE_FUZZ_SEED` their seed,
+/// `CURVATURE_FUZZ_FIRST` the first one. A case is a pure function of the seed
 /// and its number, so that a failure is repeated by the seed alone.
 enum Fuzzing {
     static let cases = variable("CURVATURE_FUZZ") ?? 2000
     static let seed = variable("CURVATURE_FUZZ_SEED") ?? 1
+    /// The first case tried, to come to a failed one at once.
+    static let first = variable("CURVATURE_FUZZ_FIRST") ?? 0
     /// Seconds after which a case counts as hung.
     static let limit = 30.0
 
@@ -26,7 +29,7 @@ enum Fuzzing {
     ) async throws {
         let scratch = try ScratchFolder()
         let progress = "\(scratch.path)/progress"
-        var (first, deaths) = (0, 0)
+        var (first, deaths) = (Fuzzing.first, 0)
         while first < count, deaths < 10 {
             try "".write(toFile: progress, atomically: false, encoding: .utf8)
             await child(first, count, progress)
