@@ -147,10 +147,28 @@ struct Misconfigured: Optimizer, Configurable {
     }
 }
 
+/// Takes whatever it is given as its rate.
+struct Permissive: Optimizer, Configurable {
+    var rate = 1.0
+    private var right = Backtracking()
+
+    init() {}
+    static let identifier = "permissive"
+    static let summary = "has a setting that may be no number"
+    static var fields: [Field<Permissive>] { [.number("rate", \.rate, in: Bounds("anything") { _ in true }, meaning: "is anything")] }
+
+    func start(on problem: any DifferentiableProblem, from parameters: Parameters) throws -> Backtracking.State {
+        try right.start(on: problem, from: parameters)
+    }
+    func step(_ state: inout Backtracking.State, on problem: any DifferentiableProblem) throws -> StepReport {
+        try right.step(&state, on: problem)
+    }
+}
+
 @Suite struct OptimizerConformanceTests {
     @Test(arguments: ZooProblem.smooth) func aRightOptimizerConforms(problem: ZooProblem) throws {
         let report = try OptimizerConformance.check(Backtracking(), on: problem)
-        #expect(report.checks.count == 12)
+        #expect(report.checks.count == 13)
     }
 
     /// Which check must fall for which fault.
@@ -180,6 +198,12 @@ struct Misconfigured: Optimizer, Configurable {
         let report = try OptimizerConformance.report(Misconfigured(), on: ZooProblem.wood)
         #expect(report.failures.map(\.name) == ["accepts its own settings"])
         #expect(report.description.contains("must be > 0"))
+    }
+
+    @Test func aSettingThatTakesAnythingIsFound() throws {
+        let report = try OptimizerConformance.report(Permissive(), on: ZooProblem.wood)
+        #expect(report.failures.map(\.name) == ["refuses bad settings"])
+        #expect(report.description.contains("rate: nan"))
     }
 
     @Test func tooSmallADescentIsFound() throws {

@@ -14,7 +14,7 @@ import OptimizationCore
 /// - stores its state so that a decoded one goes on bit for bit, by hand and through a pipeline's snapshots;
 /// - meets non-finite values with a typed verdict, its state untouched;
 /// - goes on from where it stands when the problem's version rises;
-/// - accepts its own settings.
+/// - accepts its own settings, and refuses unknown ones and values that are no numbers.
 ///
 /// Cost: about 30 · `steps` steps.
 public enum OptimizerConformance {
@@ -56,6 +56,7 @@ public enum OptimizerConformance {
         report.add("meets non-finite values with a verdict, its state untouched") { try trial.survivesFaults() }
         report.add("adapts to a new version where it stands") { try trial.adapts() }
         report.add("accepts its own settings") { try trial.acceptsItsSettings() }
+        report.add("refuses bad settings") { trial.refusesBadSettings() }
         return report
     }
 }

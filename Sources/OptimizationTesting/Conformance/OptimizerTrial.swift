@@ -207,6 +207,19 @@ extension OptimizerTrial {
         let (written, read) = (configurable.settings, try again(configurable))
         return read.differences(from: written)
     }
+
+    /// An unknown setting is refused, and so is “nan” for every setting that is not free text.
+    func refusesBadSettings() -> [String] {
+        func accepted<C: Configurable>(by value: C) -> [String] {
+            func takes(_ key: String) -> Bool {
+                (try? C(.map([.init("name", .scalar(C.identifier)), .init(key, .scalar("nan"))]), path: C.identifier)) != nil
+            }
+            let keys = C.fields.filter { $0.range != "text" }.map(\.name)
+            return (keys + ["noSuchSetting"]).filter(takes).map { "“\($0): nan” is accepted" }
+        }
+        guard let configurable = optimizer as? any Configurable else { return [] }
+        return accepted(by: configurable)
+    }
 }
 
 // MARK: Comparing
