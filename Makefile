@@ -10,6 +10,7 @@ demo: build
 	$(CURVATURE) plot runs/burgers -o runs/burgers/burgers.png
 
 test: system
+	@scripts/install-system-packages --tests
 	$(SWIFT) build -c release --build-tests
 	$(SWIFT) test -c release --skip-build
 
