@@ -145,7 +145,7 @@ public struct PerceptronSettings: Configurable, Hashable {
 extension Field {
     /// A part with settings of its own, of which those that are not given keep the values they have in the whole.
     public static func section<Value: Configurable>(_ name: String, _ path: Path<Value>, meaning: String) -> Field {
-        Field(name, range: Value.identifier, meaning: meaning, read: { $0[keyPath: path].settings.removing("name") }) {
+        Field(name, range: Value.identifier, meaning: meaning, kinds: [Value.self], read: { $0[keyPath: path].settings.removing("name") }) {
             root, setting, place in
             guard case .map(let given) = setting.value else {
                 throw ConfigurationError(path: place, line: setting.line, reason: "should be a map of the settings of \(Value.identifier)")

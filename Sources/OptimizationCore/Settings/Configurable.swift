@@ -55,14 +55,19 @@ public struct Field<Root>: Sendable {
     public let meaning: String
     /// The unit or the inequality that the value must satisfy, e.g. "> 0".
     public let range: String
+    /// What the field may hold where it holds something with settings of its own: one kind, or several to choose from by name.
+    public let kinds: [any Configurable.Type]
     let read: @Sendable (Root) -> Setting
     let write: @Sendable (inout Root, Setting, String) throws -> Void
 
+    /// A field of a form of its own. `range` is a promise that the conformance suite tries, where it can read it: `> 0`, `≥ 1, ≤ 9`,
+    /// `in [0, 1)`, `true or false`, `a | b`, `a list, each …`.
     public init(
-        _ name: String, range: String, meaning: String, read: @escaping @Sendable (Root) -> Setting,
+        _ name: String, range: String, meaning: String, kinds: [any Configurable.Type] = [],
+        read: @escaping @Sendable (Root) -> Setting,
         write: @escaping @Sendable (inout Root, Setting, _ path: String) throws -> Void
     ) {
-        (self.name, self.range, self.meaning, self.read, self.write) = (name, range, meaning, read, write)
+        (self.name, self.range, self.meaning, self.kinds, self.read, self.write) = (name, range, meaning, kinds, read, write)
     }
 
     /// The field's value in `root`, as written.
@@ -72,7 +77,8 @@ public struct Field<Root>: Sendable {
     public func lifted<Outer>(to path: WritableKeyPath<Outer, Root> & Sendable) -> Field<Outer> {
         let (read, write) = (read, write)
         return Field<Outer>(
-            name, range: range, meaning: meaning, read: { read($0[keyPath: path]) }, write: { try write(&$0[keyPath: path], $1, $2) })
+            name, range: range, meaning: meaning, kinds: kinds, read: { read($0[keyPath: path]) },
+            write: { try write(&$0[keyPath: path], $1, $2) })
     }
 }
 
@@ -116,7 +122,8 @@ extension Field {
     public static func integer(
         _ name: String, _ path: Path<Int>, atLeast minimum: Int = 0, atMost maximum: Int = Int(Int32.max), meaning: String
     ) -> Field {
-        Field(name, range: "≥ \(minimum)", meaning: meaning, read: { .integer($0[keyPath: path]) }) { root, setting, place in
+        let top = maximum == Int(Int32.max) ? "" : maximum == .max ? ", < 2⁶³" : ", ≤ \(maximum)"
+        return Field(name, range: "≥ \(minimum)\(top)", meaning: meaning, read: { .integer($0[keyPath: path]) }) { root, setting, place in
             guard let text = setting.text, let value = Int(text.replacing("_", with: "")) else {
                 throw ConfigurationError(path: place, line: setting.line, reason: "“\(setting)” is not a whole number")
             }
@@ -181,7 +188,7 @@ extension Field {
 
     /// A part with settings of its own.
     public static func part<Value: Configurable>(_ name: String, _ path: Path<Value>, meaning: String) -> Field {
-        Field(name, range: Value.identifier, meaning: meaning, read: { $0[keyPath: path].settings.removing("name") }) {
+        Field(name, range: Value.identifier, meaning: meaning, kinds: [Value.self], read: { $0[keyPath: path].settings.removing("name") }) {
             root, setting, place in
             root[keyPath: path] = try Value(setting, path: place)
         }
@@ -196,7 +203,7 @@ extension Field {
         assign: @escaping @Sendable (inout Root, any Configurable) throws -> Void
     ) -> Field {
         let known = kinds.map { $0.identifier }
-        return Field(name, range: known.joined(separator: " | "), meaning: meaning, read: describe) { root, setting, place in
+        return Field(name, range: known.joined(separator: " | "), meaning: meaning, kinds: kinds, read: describe) { root, setting, place in
             guard let chosen = setting.text ?? setting["name"]?.text else {
                 throw ConfigurationError(path: place, line: setting.line, reason: "needs a name: one of \(known.joined(separator: ", "))")
             }
