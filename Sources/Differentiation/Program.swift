@@ -25,10 +25,10 @@ public struct ProgramOptions: Sendable, Hashable {
 /// depend on the points and parameters alone, and sums run over blocks, then shards, in order: a result has the same bits for
 /// any number of threads. It may differ, by rounding, between instruction sets.
 public struct Program: Sendable {
-    public let network: DenseNetwork
+    public let network: Network
     public let terms: [ProgramTerm]
     public let options: ProgramOptions
-    let layers: LayerSequence
+    let layers: CompiledNetwork
     let compiled: [CompiledTerm]
     let blocks: [Block]
     /// Runs of blocks of about equal cost.
@@ -45,9 +45,14 @@ public struct Program: Sendable {
         var points: Int
     }
 
+    /// The program of a fully connected network.
     public init(network: DenseNetwork, terms: [ProgramTerm], options: ProgramOptions = ProgramOptions()) {
+        self.init(network: Network(network), terms: terms, options: options)
+    }
+
+    public init(network: Network, terms: [ProgramTerm], options: ProgramOptions = ProgramOptions()) {
         (self.network, self.terms, self.options) = (network, terms, options)
-        let layers = LayerSequence(network)
+        let layers = CompiledNetwork(network)
         var offset = 0
         var compiled: [CompiledTerm] = []
         for term in terms {
@@ -74,7 +79,7 @@ public struct Program: Sendable {
     public var isLeastSquares: Bool { terms.allSatisfy { $0.weights == nil } }
     public var termNames: [String] { terms.map(\.name) }
     /// For each term, the number C of channels that its jets carry.
-    public var channelCounts: [Int] { compiled.map { $0.rule.space.count } }
+    public var channelCounts: [Int] { compiled.map { $0.rules.space.count } }
 
     /// Where a term's residuals lie in the residual vector.
     public func residualRange(ofTerm index: Int) -> Range<Int> {
@@ -112,7 +117,7 @@ public struct Program: Sendable {
 
     private static func shards(of blocks: [Block], terms: [CompiledTerm], parameters: Int) -> [Range<Int>] {
         let most = max(1, min(mostShards, blocks.count, accumulatorBytes / (8 * max(parameters, 1))))
-        let costs = blocks.map { $0.points * terms[$0.term].rule.space.count }
+        let costs = blocks.map { $0.points * terms[$0.term].arity * terms[$0.term].rules.space.count }
         let total = costs.reduce(0, +)
         var shards: [Range<Int>] = []
         var (first, spent) = (0, 0)

@@ -8,7 +8,8 @@ import OptimizationCore
 /// drawn layer by layer as ``initialization`` says, biases start at zero; ``FirstLayer`` may say otherwise for the first one.
 /// P = Σ (in + 1)·out.
 public struct MultilayerPerceptron: NetworkModel, Hashable {
-    public let network: DenseNetwork
+    /// Its layers, and the scaling of the coordinates before them.
+    public let architecture: DenseNetwork
     public let initialization: WeightInitialization
     public let firstLayer: FirstLayer
     public let layout: ParameterLayout
@@ -48,19 +49,21 @@ public struct MultilayerPerceptron: NetworkModel, Hashable {
         }
         self.initialization = initialization
         self.firstLayer = firstLayer
-        network = DenseNetwork(
+        architecture = DenseNetwork(
             inputs: inputs, hidden: hidden, outputs: outputs, activation: activation,
             inputFactors: scaling?.map { 2 / ($0.upperBound - $0.lowerBound) },
             inputOffsets: scaling?.map { -($0.upperBound + $0.lowerBound) / ($0.upperBound - $0.lowerBound) })
         layout = ParameterLayout(
-            network.layers.enumerated().flatMap { index, layer in
+            architecture.layers.enumerated().flatMap { index, layer in
                 [("layer\(index + 1).weights", [layer.inputs, layer.outputs]), ("layer\(index + 1).biases", [layer.outputs])]
             })
     }
 
+    public var network: Network { Network(architecture) }
+
     public func initialParameters(from random: inout RandomStream) -> Parameters {
-        var θ = Vector.zeros(network.parameterCount)
-        for layer in network.layers {
+        var θ = Vector.zeros(architecture.parameterCount)
+        for layer in architecture.layers {
             if layer.weightOffset == 0, case .spread(let slope, let box) = firstLayer {
                 spread(slope, over: box, layer, &θ, &random)
                 continue
@@ -80,7 +83,7 @@ public struct MultilayerPerceptron: NetworkModel, Hashable {
             for i in 0..<layer.inputs {
                 let weight = slope * random.normal()
                 // Where the unit's midpoint lies, as the network sees it: x̂ = ax + c.
-                let midpoint = network.inputFactors[i] * random.uniform(in: box[i]) + network.inputOffsets[i]
+                let midpoint = architecture.inputFactors[i] * random.uniform(in: box[i]) + architecture.inputOffsets[i]
                 θ[layer.weightOffset + i * layer.outputs + j] = weight
                 bias -= weight * midpoint
             }

@@ -36,12 +36,28 @@ enum { CK_HIGHEST_DERIVATIVE = 6 };
 /// σ⁽ᵏ⁾(x) for k = 0…order, one column of `count` after another. `count` may be anything.
 void ck_activation(int activation, int order, size_t count, const double *x, double *derivatives);
 
-/// A set of channels of order ≤ 2: the value, `firsts` first derivatives, `seconds` second derivatives. The second
-/// derivative s is in the directions of the channels pairs[2s] and pairs[2s + 1].
+/// A part w·∂ₚ∂_q of a channel of second order, p and q being channels of first derivatives. The factor is `weight` or, where `column`
+/// is not negative, one number a point.
+typedef struct {
+    int32_t first;
+    int32_t second;
+    int32_t column;
+    double weight;
+} ck_pair;
+
+/// What the channels of second order of a set are: one derivative each, one Laplacian over all first derivatives from channel
+/// `pairs[0].first` on, or any sums of pairs.
+enum { CK_DERIVATIVES = 0, CK_LAPLACIAN = 1, CK_OPERATORS = 2 };
+
+/// A set of channels of order ≤ 2: the value, `firsts` first derivatives, `seconds` channels Σ w·∂ₚ∂_q, number s being made of the
+/// pairs starts[s] ..< starts[s + 1]. Pointwise factors: column k at coefficients + k·count.
 typedef struct {
     int32_t firsts;
     int32_t seconds;
-    const int32_t *pairs;
+    int32_t shape;
+    const int32_t *starts;
+    const ck_pair *pairs;
+    const double *coefficients;
 } ck_jet;
 
 // Jets of `features` features at `count` points (a multiple of 8): channel c of feature j at j·C·count + c·count, with

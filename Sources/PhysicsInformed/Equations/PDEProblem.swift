@@ -22,6 +22,9 @@ public protocol PDEProblem: Sendable {
     /// The fields made of the network's outputs: the outputs themselves, or, for hard conditions, outputs so transformed that
     /// the conditions hold whatever the network says: u = g + d·N with d = 0 where u = g.
     func fields(of network: Fields, at p: Point) -> [Expression]
+    /// Coefficients of the equation that are found together with the solution: what an inverse problem asks for. The residuals read
+    /// them as `p.trainable(name)`; in θ they follow the network's parameters, as blocks `coefficients.NAME`.
+    var unknowns: [UnknownCoefficient] { get }
     /// What must vanish in the interior.
     func residuals(_ u: Fields, at p: Point) throws -> [Residual]
     /// The solution, if it is known.
@@ -33,6 +36,15 @@ extension PDEProblem {
     public var outputCount: Int { fieldCount }
     public func fields(of network: Fields, at p: Point) -> [Expression] { (0..<outputCount).map { network[$0] } }
     public var reference: Reference? { nil }
+    public var unknowns: [UnknownCoefficient] { [] }
+}
+
+/// A coefficient of an equation that is trained, and the value it starts from.
+public struct UnknownCoefficient: Sendable, Hashable {
+    public var name: String
+    public var initial: Double
+
+    public init(_ name: String, initial: Double) { (self.name, self.initial) = (name, initial) }
 }
 
 /// The known solution of a PDE and the grid on which errors against it are measured.

@@ -33,6 +33,11 @@ public struct PhysicsInformedProblem: Sendable {
         guard model.outputCount == pde.outputCount else {
             throw PhysicsError("the network has \(model.outputCount) outputs, but \(pde.name) needs \(pde.outputCount)")
         }
+        if let bad = pde.unknowns.first(where: { !$0.initial.isFinite || $0.name.isEmpty }) {
+            throw PhysicsError(
+                "the unknown coefficient “\(bad.name)” of \(pde.name) starts at \(bad.initial): it needs a name and a finite start")
+        }
+        let model: any NetworkModel = pde.unknowns.isEmpty ? model : ModelWithUnknowns(base: model, unknowns: pde.unknowns)
         try plan.validate(for: pde.conditions)
         try plan.requireMemory(dimension: domain.dimension)
         (self.pde, self.model, self.identity, version) = (pde, model, identity, 0)

@@ -11,16 +11,15 @@ enum PassKind: Int, CaseIterable {
 /// Where the matrices of a block lie in a workspace, in doubles from its start.
 struct BlockLayout: Sendable {
     var coordinates = 0
+    var coefficients = 0
     var data = 0
     var ruleScratch = 0
-    /// Saved columns and outputs of every layer; the last output is the network's.
-    var z: [Int] = []
-    var h: [Int] = []
-    var zdot: [Int] = []
-    var hdot: [Int] = []
-    /// Two cotangents (and their tangents) that the reverse pass alternates between.
-    var g = [0, 0]
-    var gdot = [0, 0]
+    var layers: [LayerSlots]
+    /// A column each for the trained numbers that the term reads: the values, their tangents, their cotangents and those' tangents.
+    var scalars = 0
+    var scalarTangents = 0
+    var scalarSeeds = 0
+    var scalarSeedTangents = 0
     var residuals = 0
     var residualTangents = 0
     var partials = 0
@@ -28,39 +27,72 @@ struct BlockLayout: Sendable {
     var pointwiseScratch = 0
     var total = 0
 
-    init(_ term: CompiledTerm, of network: LayerSequence, for kind: PassKind) {
+    init(_ term: CompiledTerm, of network: CompiledNetwork, for kind: PassKind) {
         let count = term.blockSize
-        let rows = term.rule.space.count * count
+        let points = term.arity * count
+        let rows = term.rules.space.count * points
+        let hasTangents = kind == .tangent || kind == .tangentReverse
         var next = 0
         func take(_ doubles: Int) -> Int {
             defer { next += (doubles + 7) / 8 * 8 }
             return next
         }
-        coordinates = take(network.dimension * count)
+        coordinates = take(network.dimension * points)
+        coefficients = take(term.function.coefficientCount * points)
         data = take(term.function.dataCount * count)
-        ruleScratch = take(term.rule.scratchCount(points: count))
-        for layer in network.layers {
-            z.append(take(layer.savedWidth * rows))
-            h.append(take(layer.outputs * rows))
+        ruleScratch = take(term.rules.scratchCount(points: points))
+        layers = []
+        for node in network.nodes {
+            var slots = LayerSlots()
+            slots.z = take(node.layer.savedWidth * rows)
+            slots.h = take(node.layer.outputs * rows)
+            if hasTangents {
+                slots.zdot = take(node.layer.savedWidth * rows)
+                slots.hdot = take(node.layer.outputs * rows)
+            }
+            slots.x = node.inputs.map { layers[$0].h }
+            slots.xdot = node.inputs.map { layers[$0].hdot }
+            slots.xbar = node.inputs.map { _ in nil }
+            layers.append(slots)
         }
+        scalars = take(term.scalars.count * count)
         residuals = take(term.residuals * count)
         pointwiseScratch = take(term.function.scratchCount * count)
         if kind != .values {
             partials = take(term.partials.count * count)
-            g = [take(network.greatestWidth * rows), take(network.greatestWidth * rows)]
+            scalarSeeds = take(term.scalars.count * count)
+            placeCotangents(network, width: network.greatestWidth * rows, hasTangents: kind == .tangentReverse, take)
         }
-        if kind == .tangent || kind == .tangentReverse {
-            for layer in network.layers {
-                zdot.append(take(layer.savedWidth * rows))
-                hdot.append(take(layer.outputs * rows))
-            }
+        if hasTangents {
             residualTangents = take(term.residuals * count)
+            scalarTangents = take(term.scalars.count * count)
         }
         if kind == .tangentReverse {
             secondPartials = take(term.secondPartials.count * count)
-            gdot = [take(network.greatestWidth * rows), take(network.greatestWidth * rows)]
+            scalarSeedTangents = take(term.scalars.count * count)
         }
         total = next
+    }
+
+    /// Gives every layer's cotangent a place from when a layer after it first writes it until the layer itself has read it: two
+    /// places in a chain, as many more as there are branches.
+    private mutating func placeCotangents(_ network: CompiledNetwork, width: Int, hasTangents: Bool, _ take: (Int) -> Int) {
+        typealias Place = (value: Int, tangent: Int)
+        var free: [Place] = []
+        func open() -> Place { free.popLast() ?? (take(width), hasTangents ? take(width) : 0) }
+        var places: [Place?] = Array(repeating: nil, count: network.nodes.count)
+        places[network.nodes.count - 1] = open()
+        for index in network.nodes.indices.reversed() {
+            guard let own = places[index] else { continue }
+            (layers[index].g, layers[index].gdot) = own
+            for (i, input) in network.nodes[index].inputs.enumerated() where network.isTrained[input] {
+                let accumulates = places[input] != nil
+                let place = places[input] ?? open()
+                places[input] = place
+                layers[index].xbar[i] = LayerSlots.Cotangent(value: place.value, tangent: place.tangent, accumulates: accumulates)
+            }
+            free.append(own)
+        }
     }
 }
 

@@ -6,6 +6,8 @@ import CKernels
 /// The derivative of σ⁽ᵏ⁾·Π z_β along a coordinate is σ⁽ᵏ⁺¹⁾·z_e·Π z_β plus σ⁽ᵏ⁾ times the product rule; h_α is reached from
 /// h₀ = σ one coordinate at a time. The reverse rule is z̄_β = Σ_α h̄_α ∂h_α/∂z_β, and the tangent of either is its derivative in
 /// the direction ż (and of the cotangents). Slower than the kernels written out for order ≤ 2, and their reference.
+///
+/// Factors are numbers of columns: four groups of C, and after them the pointwise coefficients of the operators.
 struct JetPolynomials: Sendable {
     /// h from z.
     let forward: [ck_monomial]
@@ -15,6 +17,9 @@ struct JetPolynomials: Sendable {
     let tangent: [ck_monomial]
     /// z̄ and then its tangent from z, ż, h̄ and its tangent.
     let tangentReverse: [ck_monomial]
+
+    /// How many groups of C columns there are.
+    static let groups = 4
 
     /// Where the columns that a factor names begin, in units of C: z, ż, h̄, the tangent of h̄.
     private enum Column: Int {
@@ -26,6 +31,7 @@ struct JetPolynomials: Sendable {
 
     init(_ space: JetSpace) {
         let channels = space.count
+        let firstCoefficient = JetPolynomials.groups * channels
         var h: [Polynomial] = []
         for derivative in space.derivatives {
             guard let coordinate = derivative.orders.firstIndex(where: { $0 > 0 }), let lower = derivative.lowered(along: coordinate) else {
@@ -34,16 +40,28 @@ struct JetPolynomials: Sendable {
             }
             let along = MultiIndex.along(coordinate, dimension: derivative.dimension)
             h.append(
-                differentiated(h[space.channel(of: lower)], first: space.channel(of: along)) {
+                differentiated(h[space.channel(of: lower)], first: space.channel(of: along), constantsFrom: firstCoefficient) {
                     space.channel(of: space.derivatives[$0].raised(along: coordinate))
                 })
+        }
+        for (index, contraction) in space.operators.enumerated() {
+            var polynomial = [Monomial(coefficient: 1, derivative: 1, factors: [space.derivatives.count + index])]
+            for entry in contraction.entries {
+                let pair = [space.channel(ofFirst: entry.first), space.channel(ofFirst: entry.second)]
+                switch entry.coefficient {
+                case .constant(let value): polynomial.append(Monomial(coefficient: value, derivative: 2, factors: pair))
+                case .pointwise(let column):
+                    polynomial.append(Monomial(coefficient: 1, derivative: 2, factors: pair + [firstCoefficient + column]))
+                }
+            }
+            h.append(merged(polynomial))
         }
         var zbar: [Polynomial] = Array(repeating: [], count: channels)
         for (α, polynomial) in h.enumerated() {
             let cotangent = Column.cotangent.rawValue * channels + α
             for m in polynomial {
                 zbar[0].append(Monomial(coefficient: m.coefficient, derivative: m.derivative + 1, factors: m.factors + [cotangent]))
-                for (i, factor) in m.factors.enumerated() {
+                for (i, factor) in m.factors.enumerated() where factor < firstCoefficient {
                     var others = m.factors
                     others[i] = cotangent
                     zbar[factor].append(Monomial(coefficient: m.coefficient, derivative: m.derivative, factors: others))
@@ -51,7 +69,9 @@ struct JetPolynomials: Sendable {
             }
         }
         zbar = zbar.map(merged)
-        let dot = { (polynomial: Polynomial) in differentiated(polynomial, first: channels) { $0 + channels } }
+        let dot = { (polynomial: Polynomial) in
+            differentiated(polynomial, first: channels, constantsFrom: firstCoefficient) { $0 + channels }
+        }
         forward = kernelTable(h)
         reverse = kernelTable(zbar)
         tangent = kernelTable(h.map(dot))
@@ -70,12 +90,15 @@ private struct Monomial {
     func sharesProduct(with other: Monomial) -> Bool { derivative == other.derivative && factors == other.factors }
 }
 
-/// The derivative of a polynomial, given the column that z₀'s derivative lies in and what each factor becomes.
-private func differentiated(_ polynomial: Polynomial, first: Int, _ raised: (Int) -> Int) -> Polynomial {
+/// The derivative of a polynomial, given the column that z₀'s derivative lies in and what each factor becomes; factors from
+/// `constants` on are constants.
+private func differentiated(
+    _ polynomial: Polynomial, first: Int, constantsFrom constants: Int, _ raised: (Int) -> Int
+) -> Polynomial {
     var result: Polynomial = []
     for m in polynomial {
         result.append(Monomial(coefficient: m.coefficient, derivative: m.derivative + 1, factors: m.factors + [first]))
-        for i in m.factors.indices {
+        for i in m.factors.indices where m.factors[i] < constants {
             var term = m
             term.factors[i] = raised(term.factors[i])
             result.append(term)

@@ -46,21 +46,3 @@ public struct MultiIndex: Hashable, Comparable, Sendable {
         return b.orders.lexicographicallyPrecedes(a.orders)
     }
 }
-
-/// A derivative of one of a network's outputs: what a residual reads at a point.
-public struct Channel: Hashable, Comparable, Sendable {
-    /// Which output of the network.
-    public let field: Int
-    /// Which of its coordinate derivatives.
-    public let derivative: MultiIndex
-
-    public init(field: Int, derivative: MultiIndex) {
-        self.field = field
-        self.derivative = derivative
-    }
-
-    /// By field, then by derivative.
-    public static func < (a: Channel, b: Channel) -> Bool {
-        a.field != b.field ? a.field < b.field : a.derivative < b.derivative
-    }
-}

@@ -62,13 +62,14 @@ extension ProgramJacobian {
     func columnPanels(atMost width: Int) -> [Range<Int>] {
         var panels: [Range<Int>] = []
         var (first, end) = (0, 0)
-        for layer in program.layers.layers {
-            for _ in 0..<(layer.parameterCount / layer.parameterStride) {
-                if end > first && end + layer.parameterStride - first > width {
+        let layers = program.layers.nodes.map { ($0.layer.parameterCount, $0.layer.parameterStride) }
+        for (count, stride) in layers + [(program.layers.scalarCount, 1)] {
+            for _ in 0..<(count / stride) {
+                if end > first && end + stride - first > width {
                     panels.append(first..<end)
                     first = end
                 }
-                end += layer.parameterStride
+                end += stride
             }
         }
         if end > first { panels.append(first..<end) }
