@@ -1,3 +1,4 @@
+import Differentiation
 import LeastSquares
 import NeuralModels
 import OptimizationCore
