@@ -6,7 +6,7 @@ import Foundation
 struct TrainingOptions: ParsableArguments {
     @Option(
         name: .customLong("set"),
-        help: "Override a setting: path=value, e.g. pipeline.0.until.iterations=500. At resume only stopping rules and output may differ.")
+        help: "Override a setting: path=value, e.g. stages.0.until.iterations=500. At resume only stopping rules and output may differ.")
     var overrides: [String] = []
 
     @Option(help: "Threads, the caller included; by default one a core.")
@@ -100,7 +100,7 @@ struct RunCommand: RegistryCommand {
 struct ResumeCommand: RegistryCommand {
     static let configuration = CommandConfiguration(
         commandName: "resume", abstract: "Go on with a run from its last checkpoint.",
-        discussion: "The stopping rules may be changed: curvature resume runs/burgers --set pipeline.1.until.iterations=20000")
+        discussion: "The stopping rules may be changed: curvature resume runs/burgers --set stages.1.until.iterations=20000")
 
     @Argument(help: "The run's folder.")
     var folder: String

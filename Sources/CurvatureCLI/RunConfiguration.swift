@@ -4,7 +4,7 @@ import Curvature
 ///
 ///     problem: {name: burgers, width: 20, depth: 4}
 ///     seed: 1
-///     pipeline:
+///     stages:
 ///       - {stage: explore, optimizer: {name: adam, learningRate: 1e-3}, until: {iterations: 1000}}
 ///     callbacks:
 ///       - {name: residual-adaptive-resampling, every: 500}
@@ -27,7 +27,7 @@ package struct RunConfiguration {
 
     package init(_ setting: Setting, registry: Registry) throws {
         self.setting = setting
-        try setting.requireKeys(["problem", "seed", "pipeline", "callbacks", "output"], path: "")
+        try setting.requireKeys(["problem", "seed", "stages", "callbacks", "output"], path: "")
         problem = try registry.problem(try setting.required("problem", path: ""), path: "problem")
         seed =
             try setting["seed"].map { seed in
@@ -36,12 +36,12 @@ package struct RunConfiguration {
                 }
                 return value
             } ?? 0
-        let pipeline = try setting.required("pipeline", path: "")
-        guard case .list(let items) = pipeline.value, !items.isEmpty else {
-            throw ConfigurationError(path: "pipeline", line: pipeline.line, reason: "should be a list of at least one stage")
+        let list = try setting.required("stages", path: "")
+        guard case .list(let items) = list.value, !items.isEmpty else {
+            throw ConfigurationError(path: "stages", line: list.line, reason: "should be a list of at least one stage")
         }
         stages = try items.enumerated().map { index, stage in
-            let path = "pipeline.\(index)"
+            let path = "stages.\(index)"
             try stage.requireKeys(["stage", "optimizer", "until", "onBreakdown"], path: path)
             return StageConfiguration(
                 name: stage["stage"]?.text ?? "stage \(index + 1)",

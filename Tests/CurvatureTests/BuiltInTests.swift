@@ -5,7 +5,7 @@ import Testing
     @Test func everyBuiltInIsInstalledOnceAndDescribesItself() throws {
         let registry = try Registry.withBuiltIns()
         let names = registry.optimizers.map(\.name)
-        for name in ["adam", "lbfgs", "self-scaled-broyden", "levenberg-marquardt", "gauss-newton"] { #expect(names.contains(name)) }
+        for name in ["adam", "l-bfgs", "self-scaled-broyden", "levenberg-marquardt", "gauss-newton"] { #expect(names.contains(name)) }
         let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.callbacks
         for entry in entries {
             #expect(!entry.summary.isEmpty && entry.name == entry.name.lowercased())
@@ -35,6 +35,6 @@ import Testing
         let text = try #require(error).description
         #expect(text.contains("needs a LeastSquaresProblem"))
         #expect(text.contains("offers DifferentiableProblem"))
-        #expect(error?.fitting.contains("lbfgs") == true && error?.fitting.contains("levenberg-marquardt") == false)
+        #expect(error?.fitting.contains("l-bfgs") == true && error?.fitting.contains("levenberg-marquardt") == false)
     }
 }

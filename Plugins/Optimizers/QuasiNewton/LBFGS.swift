@@ -27,7 +27,7 @@ public struct LBFGS: Optimizer, Configurable {
         (self.memory, self.lineSearch) = (memory, lineSearch)
     }
 
-    public static let identifier = "lbfgs"
+    public static let identifier = "l-bfgs"
     public static let summary = "Quasi-Newton with the curvature of the last steps; memory linear in the parameters."
     public static var fields: [Field<Self>] {
         [

@@ -46,7 +46,7 @@ public struct MemoryError: Error, CustomStringConvertible {
     public var description: String {
         """
         stage “\(stage)”: \(optimizer) would hold \(megabytes(bytes)), and this machine has \(megabytes(available)). \
-        Take a smaller network or fewer points, or a method that stores less (lbfgs, adam).
+        Take a smaller network or fewer points, or a method that stores less (l-bfgs, adam).
         """
     }
 }
