@@ -82,7 +82,9 @@ extension Pipeline {
             if let bytes, bytes > available {
                 throw MemoryError(stage: stage.name, optimizer: optimizer, bytes: bytes, available: available)
             }
-            return Preflight.Line(stage: stage.name, optimizer: optimizer, bytes: bytes, until: stage.until.description)
+            return Preflight.Line(
+                stage: stage.name, optimizer: optimizer, bytes: bytes, cost: stage.stepCost(parameters, residuals),
+                until: stage.until.description)
         }
         return Preflight(
             problem: problem.name, parameterCount: parameters, residualCount: residuals, stages: lines, memory: available)
