@@ -2,8 +2,8 @@ import Curvature
 import Foundation
 import Testing
 
-/// What the world can do wrong, through the executable: each time a message that says what, where and what to do, an exit status that
-/// is neither success nor a signal, and nothing half-written left.
+/// What the world can do wrong, through the executable: each time a message that says what, where and what to do, the exit status 2, and
+/// nothing half-written left.
 @Suite(.serialized) struct BadInputTests {
     let tool: CommandLineTool
     let scratch: ScratchFolder
@@ -127,9 +127,17 @@ import Testing
         try refused(["run", file, "--threads", "0"], saying: ["--threads", "0 must be ≥ 1"])
         try refused(["run", file, "--seeds", "1,x"], saying: ["--seeds", "“x” is not a whole number"])
         try refused(["run", file, "--seeds", ""], saying: ["--seeds", "names no seed"])
+        try refused(["run", file, "--seeds", "5...1"], saying: ["--seeds", "“5...1” runs backwards"])
+        try refused(["run", file, "--seeds", "1...3,2"], saying: ["--seeds", "names 2 twice"])
+        try refused(["run", file, "--seeds", "0...18446744073709551615"], saying: ["--seeds", "more than 10000 seeds"])
+        try refused(["run", file, "--seed", "1", "--seeds", "1,2"], saying: ["--seed", "--seeds", "give one of the two"])
+        try refused(["run", file, "--which", "best"], saying: ["--which", "--from"])
         try refused(["list", "adamm"], saying: ["adamm", "there are: adam,"])
         try refused(["bench", "gradient", "--repeats", "0"], saying: ["--repeats", "must be ≥ 1"])
         try refused(["trian"], saying: ["trian"])
+        try refused(["run"], saying: ["Missing expected argument"])
+        try refused(["run", file, "--seed", "-1.5"], saying: ["--seed"])
+        try refused(["run", file, "--no-such-option"], saying: ["--no-such-option"])
     }
 
     @Test func foldersThatCannotBeWritten() throws {
@@ -259,7 +267,7 @@ import Testing
     }
 
     private func check(_ output: CommandLineTool.Output, saying parts: [String], sourceLocation: SourceLocation = #_sourceLocation) {
-        #expect(!output.crashed && output.status > 0 && output.status < 128, "\(output)", sourceLocation: sourceLocation)
+        #expect(!output.crashed && output.status == 2 && output.text.isEmpty, "\(output)", sourceLocation: sourceLocation)
         #expect(output.errors.hasPrefix("Error: "), "\(output.errors)", sourceLocation: sourceLocation)
         for part in parts where !part.isEmpty { #expect(output.errors.contains(part), "\(output.errors)", sourceLocation: sourceLocation) }
     }

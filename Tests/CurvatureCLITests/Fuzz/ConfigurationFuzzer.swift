@@ -81,12 +81,14 @@ struct ConfigurationFuzzer {
     private static let values = [
         "0", "-1", "1", "2", "7", "-0", "0.5", "1e-300", "1e300", "1e400", "-1e400", "nan", "inf", "-inf", "2147483648", "4294967296",
         "9007199254740993", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "1_000", "0x10", "1e3", " 5", "+3",
-        "", "~", "null", "true", "no", "[]", "{}", "[1, 2]", "{name: adam}", "{name: }", "adam", "l-bfgs", "burgers", "grid", "tanh", "stop",
+        "", "~", "null", "true", "no", "[]", "{}", "[1, 2]", "{name: adam}", "{name: }", "adam", "l-bfgs", "burgers", "grid", "tanh",
+        "stop",
         "٣", "½", "𝟓", "–1", "e\u{301}", "👩‍👩‍👧", "a b", "a.b", "a/b", "../..", "\u{202e}abc", "\u{feff}", "%s%n", "$(true)",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     ]
     private static let words = [
-        "name", "width", "depth", "iterations", "below", "any", "restart", "seed", "stages", "0", "", ".", "..", "a.b.c", "naïve", "名前",
+        "name", "width", "depth", "iterations", "below", "any", "restart", "seed", "stages", "from", "run", "0", "", ".", "..", "a.b.c",
+        "naïve", "名前",
         "🙂",
     ]
 
