@@ -39,7 +39,9 @@ import Testing
         let present = try first.restoringRevisions(from: try archive.group("revisions"))
         try #require(present.version == 2)
         let (now, before) = (try present.loss(at: θ).total, try first.loss(at: θ).total)
-        #expect(object["loss"] as? Double == now && now != before)
+        // To the rounding of sums in another process.
+        #expect(abs((object["loss"] as? Double ?? .nan) - now) <= 1e-13 * now, "\(object), \(now)")
+        #expect(abs(now - before) > 1e-6 * now, "the points that were redrawn show in the loss")
         #expect(object["version"] as? Int == 2)
         // It is what the run itself reported last.
         let file = try RunFile.open("\(run)/run.h5")
