@@ -75,7 +75,7 @@ struct BenchGradient: RegistryCommand {
             problem: problem, width: width, depth: depth, points: points, parameters: θ.count, threads: ThreadPool.threadCount,
             repeats: repeats, medianSeconds: middle, minSeconds: seconds[0], maxSeconds: seconds[repeats - 1], flops: flops, gflops: rate,
             dgemmGflops: peak, fractionOfDgemm: rate / peak, peakResidentMegabytes: peakResidentBytes() / 0x1p20, loss: loss)
-        try print(json ? report.json() : report.text)
+        if json { report.json.show() } else { print(report.text) }
     }
 
     /// The arithmetic of one evaluation by the fixed count.
@@ -89,7 +89,7 @@ struct BenchGradient: RegistryCommand {
     }
 }
 
-struct GradientReport: Encodable {
+struct GradientReport {
     var problem: String
     var width, depth, points, parameters, threads, repeats: Int
     var medianSeconds, minSeconds, maxSeconds: Double
@@ -100,10 +100,15 @@ struct GradientReport: Encodable {
     var peakResidentMegabytes: Double
     var loss: Double
 
-    func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        return String(decoding: try encoder.encode(self), as: UTF8.self)
+    var json: JSONReport {
+        [
+            "outcome": .text(loss.isFinite ? "measured" : "measured; the loss is not finite"), "problem": .text(problem),
+            "width": .integer(width), "depth": .integer(depth), "points": .integer(points), "parameters": .integer(parameters),
+            "threads": .integer(threads), "repeats": .integer(repeats),
+            "seconds": ["median": .number(medianSeconds), "min": .number(minSeconds), "max": .number(maxSeconds)],
+            "flops": .number(flops), "gflops": .number(gflops), "dgemmPeakGflops": .number(dgemmGflops),
+            "fractionOfPeak": .number(fractionOfDgemm), "peakResidentMB": .number(peakResidentMegabytes), "loss": .number(loss),
+        ]
     }
 
     var text: String {

@@ -9,7 +9,11 @@ struct ListCommand: RegistryCommand {
     @Argument(help: "optimizers, problems, callbacks, or the name of one of them.")
     var what: String?
 
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
     func run(with registry: Registry) throws {
+        if json { return try registry.report(on: what).show() }
         switch what {
         case nil:
             show("optimizers", registry.optimizers)

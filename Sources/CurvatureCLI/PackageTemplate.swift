@@ -147,12 +147,12 @@ enum PackageTemplate {
         # Run:    swift run -c release «name» run run.yaml
         problem: {name: burgers}
         seed: 1
-        pipeline:
+        stages:
           - stage: explore
             optimizer: {name: «name», learningRate: 1e-2}
             until: {iterations: 500}
           - stage: descend
-            optimizer: {name: lbfgs}
+            optimizer: {name: l-bfgs}
             until: {iterations: 500}
         callbacks:
           - {name: reference-error, every: 100}
@@ -271,9 +271,9 @@ enum PackageTemplate {
         # Run:    swift run -c release «name» run run.yaml
         problem: {name: «name»}
         seed: 1
-        pipeline:
+        stages:
           - stage: descend
-            optimizer: {name: lbfgs}
+            optimizer: {name: l-bfgs}
             until: {iterations: 200}
           - stage: polish
             optimizer: {name: levenberg-marquardt}

@@ -13,6 +13,9 @@ struct PlotCommand: ParsableCommand {
     @Option(name: .shortAndLong, help: "The picture, a PNG file.")
     var output: String
 
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
     func run() throws {
         let file = try RunFile.open("\(folder)/run.h5")
         defer { try? file.close() }
@@ -29,7 +32,8 @@ struct PlotCommand: ParsableCommand {
         guard rename(aside, output) == 0 else {
             throw ConfigurationError(path: output, reason: "cannot be written: \(String(cString: strerror(errno)))")
         }
-        print("wrote \(output)")
+        Screen(json: json).show("wrote \(output)")
+        if json { JSONReport.object([.init("outcome", "drawn"), .init("file", .text(output))]).show() }
     }
 }
 

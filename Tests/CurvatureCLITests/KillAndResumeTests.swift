@@ -20,7 +20,7 @@ import Testing
             optimizer: "{name: adam, learningRate: 1e-3, schedule: {name: exponential, rate: 0.9, every: 100}}", iterations: 3000,
             checkpointCadence: 25),
         Case(optimizer: "{name: adam, learningRate: 1e-3}", iterations: 3000, checkpointCadence: 25, resampling: true),
-        Case(optimizer: "{name: lbfgs, memory: 10}", iterations: 2000, checkpointCadence: 20, resampling: true),
+        Case(optimizer: "{name: l-bfgs, memory: 10}", iterations: 2000, checkpointCadence: 20, resampling: true),
         Case(optimizer: "{name: self-scaled-broyden}", iterations: 1200, checkpointCadence: 20, resampling: true),
         Case(optimizer: "{name: levenberg-marquardt}", iterations: 120, checkpointCadence: 2),
         Case(optimizer: "{name: gauss-newton}", iterations: 60, checkpointCadence: 1),
@@ -28,10 +28,10 @@ import Testing
             optimizer: "{name: adam, learningRate: 1e-3, batch: {size: 100, holding: 3}}", iterations: 4000, checkpointCadence: 25,
             problem: logistic),
         Case(optimizer: "{name: adam, batch: {size: 64}}", iterations: 4000, checkpointCadence: 25),
-        Case(optimizer: "{name: lbfgs}", iterations: 150, checkpointCadence: 5, problem: poisson),
+        Case(optimizer: "{name: l-bfgs}", iterations: 150, checkpointCadence: 5, problem: poisson),
         Case(optimizer: "{name: levenberg-marquardt}", iterations: 40, checkpointCadence: 1, problem: poisson),
         Case(optimizer: "{name: adam, batch: {size: 20}}", iterations: 1500, checkpointCadence: 20, problem: antiderivative),
-        Case(optimizer: "{name: lbfgs}", iterations: 400, checkpointCadence: 10, problem: antiderivative),
+        Case(optimizer: "{name: l-bfgs}", iterations: 400, checkpointCadence: 10, problem: antiderivative),
     ]
 
     static let logistic = "{name: logistic-regression, samples: 20000, features: 40, heldOut: 200}"
@@ -51,7 +51,7 @@ import Testing
             """
             problem: \(example.problem)
             seed: 5
-            pipeline:
+            stages:
               - {stage: warm, optimizer: {name: adam, learningRate: 5e-3}, until: {iterations: 50}}
               - {stage: main, optimizer: \(example.optimizer), until: {iterations: \(example.iterations)}}
             \(callbacks)
@@ -91,7 +91,7 @@ import Testing
         let file = try scratch.write(
             """
             problem: {name: burgers, network: {width: 12, depth: 3}, points: {interior: 400}}
-            pipeline: [{stage: main, optimizer: lbfgs, until: {iterations: 3000}}]
+            stages: [{stage: main, optimizer: l-bfgs, until: {iterations: 3000}}]
             output: {checkpoints: {every: 1000000}}
             """, to: "run.yaml")
         let (whole, cut) = ("\(scratch.path)/whole", "\(scratch.path)/cut")

@@ -23,7 +23,7 @@ import Testing
     }
 
     static let methods = [
-        Method("adam", Adam(learningRate: 1e-2)), Method("lbfgs", LBFGS()), Method("self-scaled-broyden", SelfScaledBroyden()),
+        Method("adam", Adam(learningRate: 1e-2)), Method("l-bfgs", LBFGS()), Method("self-scaled-broyden", SelfScaledBroyden()),
         Method("levenberg-marquardt", LevenbergMarquardt()), Method("gauss-newton", GaussNewton()),
         Method("clipped", Clipped(Adam(learningRate: 1e-2), norm: 1)),
     ]
@@ -84,7 +84,7 @@ import Testing
 
     @Test func aBadPointIsNamed() throws {
         for (name, optimizer) in [
-            ("adam", Adam() as any Optimizer), ("lbfgs", LBFGS()), ("lm", LevenbergMarquardt()), ("gn", GaussNewton()),
+            ("adam", Adam() as any Optimizer), ("l-bfgs", LBFGS()), ("lm", LevenbergMarquardt()), ("gn", GaussNewton()),
         ] {
             let folder = try Folder()
             func stage<O: Optimizer>(_ optimizer: O) throws -> Stage<PhysicsInformedProblem> {
@@ -121,7 +121,7 @@ import Testing
         let pipeline = Pipeline(
             minimizing: problem,
             stages: [
-                Stage(dynamic: "lbfgs", LBFGS(), until: .iterations(5)), Stage(dynamic: "adam", Adam(), until: .iterations(5)),
+                Stage(dynamic: "l-bfgs", LBFGS(), until: .iterations(5)), Stage(dynamic: "adam", Adam(), until: .iterations(5)),
             ])
         let result = try pipeline.start(seed: 1, callbacks: [RecordTrajectory(in: folder.run)])
         #expect(result.stages.count == 2)

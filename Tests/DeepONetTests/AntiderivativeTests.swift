@@ -23,7 +23,7 @@ import Testing
         let problem = try Self.small.makeOperatorProblem(seed: 1)
         let stages = [
             (Stage<DeepONetProblem>("adam", Batched(Adam(learningRate: 3e-3), size: 20), until: .iterations(600)), 0.4),
-            (Stage("lbfgs", LBFGS(memory: 20), until: .iterations(300)), 0.15),
+            (Stage("l-bfgs", LBFGS(memory: 20), until: .iterations(300)), 0.15),
             (Stage("levenberg-marquardt", LevenbergMarquardt(), until: .iterations(60)), 0.02),
             (Stage("gauss-newton", GaussNewton(relativeCutoff: 1e-3), until: .iterations(60)), 0.15),
         ]

@@ -152,7 +152,14 @@ extension PoissonEnergy: MonitoredProblem, ReferencedProblem {
     /// The energy by a rule of its own, which shows a network that fits the training rule's nodes instead of the solution.
     public func monitorLoss(at θ: Vector) -> Double? { monitor.loss(at: θ) }
     /// ‖u_θ − u*‖₂ / ‖u*‖₂ on 2 001 points, both ends included.
-    public func referenceError(at θ: Vector) -> Double? { error(program, θ) }
+    public func referenceError(at θ: Vector) -> Double? { error.measure(program, θ).relativeL2 }
+}
+
+extension PoissonEnergy: FreshlyReferencedProblem {
+    /// On a grid of other points than the 2 001 of the run's own error.
+    public func freshErrors(at θ: Vector, grid: [Int]?) throws -> ReferenceErrors? {
+        error.measure(program, θ, points: try freshGrid(grid, besides: [ErrorMeasure.points])[0])
+    }
 }
 
 // MARK: Revisions
@@ -198,7 +205,7 @@ private struct ErrorMeasure: Sendable {
     let κ: Double
     /// u itself, as a function of the network's output.
     let value: CompiledResidual
-    private let grid = (0...2000).map { Double($0) / 2000 }
+    static let points = 2001
 
     init(κ: Double, value: CompiledResidual) { (self.κ, self.value) = (κ, value) }
 
@@ -206,8 +213,11 @@ private struct ErrorMeasure: Sendable {
         program.values(of: value, at: [x], parameters: θ)[0]
     }
 
-    func callAsFunction(_ program: Program, _ θ: Vector) -> Double {
+    func measure(_ program: Program, _ θ: Vector, points: Int = Self.points) -> ReferenceErrors {
+        let grid = (0..<points).map { Double($0) / Double(points - 1) }
         let reference = Vector(grid.map { sin(κ * $0) })
-        return (Vector(solution(program, grid, θ)) - reference).norm / reference.norm
+        let difference = Vector(solution(program, grid, θ)) - reference
+        return ReferenceErrors(
+            relativeL2: difference.norm / reference.norm, maximum: difference.maximumNorm, samples: "\(points) points of x")
     }
 }

@@ -18,6 +18,7 @@ public struct PhysicsInformedProblem: Sendable {
     private var objective: Objective
     /// The same terms on points that training never sees.
     private let monitor: Objective?
+    let monitorTerms: [LossTerm]
     private let errorMeasure: ReferenceError?
 
     /// Draws the points of `plan` from streams of `seed` and traces the residuals.
@@ -47,10 +48,10 @@ public struct PhysicsInformedProblem: Sendable {
             // A grid would put monitor points of the conditions where the training points are.
             var fresh = plan
             if fresh.sampling == .grid { fresh.sampling = .latinHypercube }
-            let terms = try Self.terms(of: pde, plan: fresh, interior: plan.monitor, streams: "monitor", seed: seed)
-            monitor = try Objective(model, terms)
+            monitorTerms = try Self.terms(of: pde, plan: fresh, interior: plan.monitor, streams: "monitor", seed: seed)
+            monitor = try Objective(model, monitorTerms)
         } else {
-            monitor = nil
+            (monitor, monitorTerms) = (nil, [])
         }
         errorMeasure = try pde.reference.map { try ReferenceError($0, of: pde, model: model) }
     }
