@@ -156,7 +156,7 @@ private let takenTypes: [String] =
     builtInPlugins.compactMap { String(reflecting: $0).split(separator: ".").first.map(String.init) } + [
         "Curvature", "CurvatureCLI", "OptimizationTesting", "OptimizationCore", "LinearAlgebra", "Differentiation", "Globalization",
         "NeuralModels", "PhysicsInformed", "OperatorLearning", "RunStorage", "OperatorStorage", "Progress", "CHDF5", "COpenBLAS",
-        "CKernels", "ArgumentParser", "Yams", "CYaml",
+        "CKernels", "CJournal", "ArgumentParser", "Yams", "CYaml",
         "Logging", "Swift", "Foundation", "Testing", "Glibc", "Darwin", "Main", "Any", "Self", "Type", "Protocol",
         "FirstOrderMethod", "Configurable", "Field", "Checkpointable", "Vector", "Archive", "Memory", "Int", "Double", "String", "Bool",
         "Plugin", "Registry", "PDEProblem", "Domain", "Condition", "Fields", "Point", "Residual", "Reference", "ProblemConfiguration",
