@@ -3,7 +3,8 @@ import Differentiation
 /// What must hold on the boundary or at the start, imposed softly: a loss term with points of its own.
 ///
 /// Periodic conditions tie two points to one residual; the derivative engine evaluates residuals point by point, so they are not
-/// offered here. Where the solution's symmetry allows it (Burgers' equation with odd data), Dirichlet conditions say the same.
+/// offered here. Where the solution's symmetry allows it, conditions of single points say the same: Dirichlet's for odd data (Burgers),
+/// Neumann's for even data (Allen–Cahn).
 public struct Condition: Sendable {
     /// What of the field is prescribed.
     public enum Quantity: Sendable, Hashable {
