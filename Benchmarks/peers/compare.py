@@ -5,7 +5,8 @@
 For each setting one process of ours and one of each peer are started and warmed up; then round after round each is told to do as
 many evaluations as take about --batch seconds. A ratio is a peer's time over ours in the same round, above one where we are
 faster; given are its median over the rounds and the 95 % interval of that median (bootstrap over the rounds). The losses must agree
-(theirs is 2L), and what other processes did meanwhile is recorded. Results go to --out as JSON lines, and as a table to the screen.
+(theirs is 2L). Rounds during which other programs used more than --noise cores do not count, if there are enough without them in --budget
+seconds; how many counted is recorded. Results go to --out as JSON lines, and as a table to the screen.
 """
 
 import argparse
@@ -29,17 +30,18 @@ class Process:
     """A program that does its work k times for a line "k" and answers with the seconds."""
 
     def __init__(self, command, **environment):
+        self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, cwd=HERE,
             env={**os.environ, **environment})
-        self.samples = []
 
     def ready(self):
         for line in self.process.stdout:
             if line.startswith("{"):
                 self.greeting = json.loads(line)
                 return self
-        raise SystemExit(f"{' '.join(self.process.args)}\n{self.process.stderr.read()[-2000:]}")
+        self.errors.seek(0)
+        raise SystemExit(f"{' '.join(self.process.args)}\n{self.errors.read()[-2000:]}")
 
     def run(self, count):
         self.process.stdin.write(f"{count}\n")
@@ -72,28 +74,41 @@ def interval(ratios):
     return float(np.median(ratios)), float(np.quantile(medians, 0.025)), float(np.quantile(medians, 0.975))
 
 
-def compare(args, ours, peers, loss=lambda report: report["loss"]):
-    """One setting: a record of both sides' times, their ratios and losses. `ours` and `peers` (by name) are warmed up."""
-    everyone = {"ours": ours, **peers}
+def rounds(args, everyone):
+    """Rounds of one batch each, as seconds by name, the quiet ones where there are enough; how many were quiet, and the cores that other
+    programs used."""
     batch = {name: max(1, round(args.batch / p.run(1))) for name, p in everyone.items()}
-    busy, begin = busy_seconds(), time.perf_counter()
-    own = sum(p.cpu_seconds() for p in everyone.values())
-    for _ in range(args.pairs):
-        for name, p in everyone.items():
-            p.samples.append(p.run(batch[name]))
-    wall = time.perf_counter() - begin
-    others = busy_seconds() - busy - (sum(p.cpu_seconds() for p in everyone.values()) - own)
+    done, begin = [], time.perf_counter()
+    while sum(others <= args.noise for others, _ in done) < args.pairs:
+        if len(done) >= args.pairs and time.perf_counter() - begin > args.budget:
+            break
+        busy, own, start = busy_seconds(), sum(p.cpu_seconds() for p in everyone.values()), time.perf_counter()
+        times = {name: p.run(batch[name]) for name, p in everyone.items()}
+        used = busy_seconds() - busy - (sum(p.cpu_seconds() for p in everyone.values()) - own)
+        done.append((max(0.0, used / (time.perf_counter() - start)), times))
+    quiet = [r for r in done if r[0] <= args.noise]
+    kept = quiet if len(quiet) >= min(args.pairs, 5) else done
+    return [times for _, times in kept], len(quiet), statistics.mean(others for others, _ in kept)
+
+
+def compare(args, ours, peers, loss="loss", at_start=False):
+    """One setting: a record of both sides' times, their ratios and losses. `ours` and `peers` (by name) are warmed up. Losses are compared
+    at the end, or as they were after the warm-up."""
+    everyone = {"ours": ours, **peers}
+    times, quiet, others = rounds(args, everyone)
     mine = ours.finish()
-    record = {"pairs": args.pairs, "load1": round(os.getloadavg()[0], 2), "otherCores": round(max(0.0, others / wall), 2),
-              "ours": {"seconds": statistics.median(ours.samples), "loss": loss(mine)}, "peers": {}}
+    record = {"pairs": len(times), "quiet": quiet, "load1": round(os.getloadavg()[0], 2), "otherCores": round(others, 2),
+              "ours": {"seconds": statistics.median(t["ours"] for t in times), "loss": mine[loss]}, "peers": {}}
     for key in ("gradientNorm", "stepNorm", "iterations", "evaluations", "reachedTarget"):
         if key in mine:
             record["ours"][key] = mine[key]
     for name, p in peers.items():
-        report = p.finish()
-        ratio, low, high = interval([t / o for t, o in zip(p.samples, ours.samples)])
-        record["peers"][name] = {"seconds": statistics.median(p.samples), "ratio": ratio, "low": low, "high": high, "loss": report["loss"],
-                                 "lossDifference": abs(report["loss"] / 2 / loss(mine) - 1)}
+        report = {"loss": p.greeting["result"]} if at_start else p.finish()
+        if at_start:
+            p.finish()
+        ratio, low, high = interval([t[name] / t["ours"] for t in times])
+        record["peers"][name] = {"seconds": statistics.median(t[name] for t in times), "ratio": ratio, "low": low, "high": high,
+                                 "loss": report["loss"], "lossDifference": abs(report["loss"] / 2 / mine[loss] - 1)}
         for theirs, key, factor in (("grad_norm", "gradientNorm", 2), ("step_norm", "stepNorm", 1)):
             if theirs in report:
                 record["peers"][name][key + "Difference"] = abs(report[theirs] / factor / mine[key] - 1)
@@ -145,7 +160,7 @@ def t3(args, case):
     args.problem = args.problem or ["burgers"]
     for problem, size in settings(args, [(20, 8, 10000), (50, 4, 10000)]):
         ours, peers = start(args, "lbfgs_run.py", ["lbfgs", "--iterations", "5000"], args.engine or ["scipy", "optax", "jaxopt"],
-                            ["--problem", problem, *options(size)], case, "--optimizer", OPENBLAS_NUM_THREADS="1")
+                            ["--problem", problem, "--repeats", "1", *options(size)], case, "--optimizer", OPENBLAS_NUM_THREADS="1")
         target = min(p.greeting["result"][0] for p in peers.values()) / 2
         yield {**shape(problem, size), "target": target, **compare(args, ours("--target", repr(target)), peers)}
 
@@ -164,7 +179,7 @@ def t5(args, case):
     for problem, size in settings(args, [(20, 8, 10000)]):
         ours, peers = start(args, "adam_run.py", ["adam"], args.engine or ["optax_best"],
                             ["--problem", problem, "--steps", "100", *options(size)], case)
-        record = compare(args, ours(), peers, loss=lambda report: report["lossBefore"])
+        record = compare(args, ours(), peers, loss="lossBefore", at_start=True)
         yield {**shape(problem, size), **record}
 
 
@@ -172,7 +187,7 @@ def row(task, r):
     best = r["peers"][r["fastest"]]
     return (f"| {task} {r['problem']} | {r['width']}×{r['depth']}, {r['points']} | {1e3 * r['ours']['seconds']:.4g} | {r['fastest']} | "
             f"{1e3 * best['seconds']:.4g} | {best['ratio']:.2f} [{best['low']:.2f}, {best['high']:.2f}] | {best['lossDifference']:.0e} | "
-            f"{r['load1']} ({r['otherCores']}) |")
+            f"{r['otherCores']} ({r['quiet']}/{r['pairs']}) |")
 
 
 def main():
@@ -185,11 +200,13 @@ def main():
     p.add_argument("--engine", action="append", help="the peers' engines, instead of their fastest")
     p.add_argument("--pairs", type=int, default=15)
     p.add_argument("--batch", type=float, default=0.15, help="seconds of one side's turn, about")
+    p.add_argument("--noise", type=float, default=0.25, help="cores of other programs that disturb a round")
+    p.add_argument("--budget", type=float, default=60, help="seconds after which disturbed rounds count as well")
     p.add_argument("--out", default="peers.jsonl")
     args = p.parse_args()
     args.curvature, args.peers = os.path.abspath(args.curvature), os.path.abspath(args.peers)
     args.out = os.path.abspath(args.out)
-    print("| setting | W×D, N | ours, ms | fastest peer | ms | ratio | losses differ by | load (other cores) |")
+    print("| setting | W×D, N | ours, ms | fastest peer | ms | ratio | losses differ by | other cores (quiet rounds) |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder, open(args.out, "a") as out:
         best = []
