@@ -62,6 +62,12 @@ let problems = [
         "Burgers", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
         tests: ["OptimizationTesting"]),
     Row(
+        "Helmholtz", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting"]),
+    Row(
+        "AllenCahn", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting"]),
+    Row(
         "Classification", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton"]),
     Row(

@@ -38,6 +38,34 @@ import Testing
                     return try setup.makeProblem(seed: 1)
                 }, { try revisions(of: $0) }
             ),
+            (
+                "poisson-cube",
+                {
+                    var setup = PoissonOnCubeSetup()
+                    (setup.dimension, setup.solution) = (4, .products)
+                    setup.network = PerceptronSettings(width: 8, depth: 2)
+                    setup.points = PointPlan(interior: 60, boundary: 24)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
+            (
+                "helmholtz-2d",
+                {
+                    var setup = HelmholtzSetup()
+                    setup.network = PerceptronSettings(width: 9, depth: 2)
+                    setup.points = PointPlan(interior: 70, boundary: 20)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
+            (
+                "allen-cahn",
+                {
+                    var setup = AllenCahnSetup()
+                    setup.network = PerceptronSettings(width: 8, depth: 2)
+                    setup.points = PointPlan(interior: 60, initial: 11, boundary: 12, monitor: 50)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
             ("burgers", { try smallBurgers() }, { try revisions(of: $0) }),
             (
                 "antiderivative",

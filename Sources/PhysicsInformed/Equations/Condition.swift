@@ -3,6 +3,8 @@ import Differentiation
 /// What must hold on the boundary or at the start, imposed softly: a loss term with points of its own.
 ///
 /// Periodic conditions tie two points to one residual: a point of the lower face and the one opposite.
+/// Where the solution's symmetry allows it, conditions of single points say the same: Dirichlet's for odd data (Burgers), Neumann's for even
+/// data (Allen–Cahn).
 public struct Condition: Sendable {
     /// What of the field is prescribed.
     public enum Quantity: Sendable, Hashable {

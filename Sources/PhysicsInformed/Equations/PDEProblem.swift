@@ -47,19 +47,35 @@ public struct UnknownCoefficient: Sendable, Hashable {
     public init(_ name: String, initial: Double) { (self.name, self.initial) = (name, initial) }
 }
 
-/// The known solution of a PDE and the grid on which errors against it are measured.
+/// The known solution of a PDE and the points at which errors against it are measured.
 public struct Reference: Sendable {
+    /// The points at which errors are measured.
+    public enum Sample: Sendable, Hashable {
+        /// A grid of so many points an axis, both ends included.
+        case grid([Int])
+        /// So many independent uniform points of the domain, the same ones always: for dimensions in which a grid has too many.
+        case scattered(Int)
+    }
+
     /// The fields at a point (its coordinates in the order of the axes).
     public var values: @Sendable (_ point: [Double]) -> [Double]
-    /// How many grid points each axis has, both ends included.
-    public var grid: [Int]
+    public var sample: Sample
 
     /// A solution of one field: in closed form, by quadrature, or interpolated from a computation.
     public static func closedForm(grid: [Int], _ value: @escaping @Sendable (_ point: [Double]) -> Double) -> Reference {
         Reference(grid: grid) { [value($0)] }
     }
 
+    /// A solution of one field, compared at scattered points.
+    public static func closedForm(scattered count: Int, _ value: @escaping @Sendable (_ point: [Double]) -> Double) -> Reference {
+        Reference(at: .scattered(count)) { [value($0)] }
+    }
+
     public init(grid: [Int], values: @escaping @Sendable (_ point: [Double]) -> [Double]) {
-        (self.values, self.grid) = (values, grid)
+        self.init(at: .grid(grid), values: values)
+    }
+
+    public init(at sample: Sample, values: @escaping @Sendable (_ point: [Double]) -> [Double]) {
+        (self.values, self.sample) = (values, sample)
     }
 }

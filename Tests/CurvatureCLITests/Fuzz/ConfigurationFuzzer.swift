@@ -36,6 +36,8 @@ struct ConfigurationFuzzer {
         {name: poisson-1d, frequency: 2, network: {width: 3, depth: 1, activation: tanh, firstLayerSlope: 2, scalesInputs: true},
          points: {interior: 8, boundary: 2, monitor: 4, sampling: grid, boundaryWeight: 10}}
         """,
+        "{name: poisson-cube, dimension: 3, network: {width: 3, depth: 1}, points: {interior: 9, boundary: 6, monitor: 0, sampling: halton}}",
+        "{name: helmholtz-2d, wavenumber: 2, network: {width: 3, depth: 1}, points: {interior: 9, boundary: 8, monitor: 2}}",
         "{name: poisson-2d, network: {width: 3, depth: 2}, points: {interior: 9, boundary: 8, monitor: 0, sampling: latin-hypercube}}",
     ]
     /// Its reference costs a tenth of a second, so it is seldom taken.
