@@ -25,9 +25,9 @@
 
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
-    StochasticGradientPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self, TestFunctionsPlugin.self, PoissonPlugin.self,
-    HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self, DeepONetPlugin.self,
-    SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
+    NeuralModelsPlugin.self, StochasticGradientPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self, TestFunctionsPlugin.self,
+    PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self,
+    DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
 ]
 
 extension Registry {
