@@ -11,7 +11,8 @@ import Foundation
 /// `curvature bench`: how fast the parts are on this machine.
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure the speed of the parts on this machine.", subcommands: [BenchGradient.self])
+        commandName: "bench", abstract: "Measure the speed of the parts on this machine.",
+        subcommands: [BenchGradient.self, BenchFactorization.self])
 }
 
 /// `curvature bench gradient`: loss and gradient of a PDE problem, beside the machine's matrix product.
