@@ -102,3 +102,6 @@ void ck_inner_product(
     size_t m, size_t n, size_t rows, const double *a, const double *b, size_t ld, double *c, size_t ldc) {
     kernels()->inner_product(m, n, rows, a, b, ld, c, ldc);
 }
+void ck_solve_right(size_t m, size_t n, const double *l, size_t ldl, double *x, size_t ldx) {
+    kernels()->solve_right(m, n, l, ldl, x, ldx);
+}

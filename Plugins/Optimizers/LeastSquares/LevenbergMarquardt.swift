@@ -149,9 +149,9 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         let (p, n) = (Double(parameters), Double(residuals))
         let doubles =
             switch solver.resolved(parameters: parameters, residuals: residuals) {
-            case .kernel: (scaling == .identity ? 0 : 2 * n * p) + 3 * n * n
-            case .jacobian: n * p + Swift.max(n * p, 5 * p * p)
-            case .gramian, .automatic: 3 * p * p
+            case .kernel: (scaling == .identity ? 0 : 2 * n * p) + 2 * n * n
+            case .jacobian: n > p ? Swift.max(n * p + p * p, 3 * p * p) : 2 * n * p + p * p
+            case .gramian, .automatic: 2 * p * p
             }
         return bytes(ofNumbers: doubles + 10 * (n + p))
     }

@@ -18,6 +18,22 @@ void ck_parallel_for_at_most(
 int ck_thread_count(void);
 void ck_set_thread_count(int count);
 
+/// Tasks, some of which wait for others: task i may begin when `blockers[i]` others have been done, and its end releases
+/// successors[first[i] ..< first[i + 1]], each of a higher number than i.
+typedef struct {
+    size_t count;
+    const int32_t *rank;
+    int32_t *blockers;  // used up
+    const int32_t *first;
+    const int32_t *successors;
+    int32_t *ready;  // room for `count` numbers
+} ck_tasks;
+
+/// Runs body(context, task, worker) once for every task, on at most `most_threads` threads of the pool; returns when all are
+/// done. Of the tasks that may begin, the one of the lowest rank (then the lowest number) goes first. What a task computes must
+/// not depend on its worker, nor on the order of tasks that do not wait for each other.
+void ck_run_tasks(ck_tasks *tasks, int most_threads, void (*body)(void *context, size_t task, int worker), void *context);
+
 // MARK: Instruction sets
 
 enum { CK_BASELINE = 0, CK_AVX2 = 1, CK_AVX512 = 2 };
@@ -118,3 +134,11 @@ void ck_row_product(
 /// C += AᵀB: C ∈ ℝᵐˣⁿ, A and B column-major with a multiple of 8 rows and the same leading dimension.
 void ck_inner_product(
     size_t m, size_t n, size_t rows, const double *a, const double *b, size_t ld, double *c, size_t ldc);
+
+// MARK: Triangles
+
+enum { CK_WIDEST_TRIANGLE = 256 };
+
+/// X ← X·L⁻ᵀ: X ∈ ℝᵐˣⁿ and the lower triangle L ∈ ℝⁿˣⁿ column-major, n ≤ CK_WIDEST_TRIANGLE; above L's diagonal nothing is read.
+/// A row of X is solved with the same arithmetic wherever it lies.
+void ck_solve_right(size_t m, size_t n, const double *l, size_t ldl, double *x, size_t ldx);

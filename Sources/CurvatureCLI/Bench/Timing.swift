@@ -70,11 +70,13 @@ struct Seconds: Encodable, Sendable {
 }
 
 enum JSON {
+    /// One object on one line; a number that is not finite is null.
     static func text(of value: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
-        encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-        return String(decoding: try encoder.encode(value), as: UTF8.self)
+        let mark = "not a finite number"
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: mark, negativeInfinity: mark, nan: mark)
+        return String(decoding: try encoder.encode(value), as: UTF8.self).replacingOccurrences(of: "\"\(mark)\"", with: "null")
     }
 }
 

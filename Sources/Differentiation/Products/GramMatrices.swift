@@ -14,16 +14,9 @@ extension ProgramJacobian {
             for start in stride(from: 0, to: n, by: height) {
                 let count = min(height, n - start)
                 jacobian(rows: start..<(start + count), into: panel, leading: count)
-                addTiles(of: p, beta: start == 0 ? 0 : 1, to: c) { i, m, j, l, beta, tile in
-                    let (a, b) = (panel + i * count, panel + j * count)
-                    if i == j {
-                        RawProducts.syrkLower(transpose: true, m, count, a, count, beta: beta, tile, p)
-                    } else {
-                        RawProducts.gemm(true, false, m, l, count, a, count, b, count, beta: beta, tile, p)
-                    }
-                }
+                TiledProducts.syrkLower(transpose: true, p, count, panel, count, beta: start == 0 ? 0 : 1, c, p)
             }
-            mirror(p, c)
+            TiledProducts.mirrorLower(p, c, p)
         }
         return product
     }
@@ -41,15 +34,9 @@ extension ProgramJacobian {
             guard let c = c.baseAddress else { return }
             for (index, range) in panels.enumerated() {
                 jacobian(rows: 0..<n, columns: range, into: panel, leading: n)
-                addTiles(of: n, beta: index == 0 ? 0 : 1, to: c) { i, m, j, l, beta, tile in
-                    if i == j {
-                        RawProducts.syrkLower(transpose: false, m, range.count, panel + i, n, beta: beta, tile, n)
-                    } else {
-                        RawProducts.gemm(false, true, m, l, range.count, panel + i, n, panel + j, n, beta: beta, tile, n)
-                    }
-                }
+                TiledProducts.syrkLower(transpose: false, n, range.count, panel, n, beta: index == 0 ? 0 : 1, c, n)
             }
-            mirror(n, c)
+            TiledProducts.mirrorLower(n, c, n)
         }
         return product
     }
@@ -74,30 +61,5 @@ extension ProgramJacobian {
         }
         if end > first { panels.append(first..<end) }
         return panels
-    }
-
-    /// Calls `add(i, rows, j, columns, β, tile)` for every tile on and below the diagonal of a matrix of order n.
-    private func addTiles(
-        of n: Int, beta: Double, to c: UnsafeMutablePointer<Double>,
-        _ add: (Int, Int, Int, Int, Double, UnsafeMutablePointer<Double>) -> Void
-    ) {
-        let side = 192
-        let tiles = (n + side - 1) / side
-        parallelFor(count: tiles * (tiles + 1) / 2) { index, _ in
-            // The largest row of tiles first: index counts the lower triangle's tiles from its last row.
-            var (row, left) = (tiles - 1, index)
-            while left > row {
-                left -= row + 1
-                row -= 1
-            }
-            let (i, j) = (row * side, left * side)
-            add(i, min(side, n - i), j, min(side, n - j), beta, c + i + j * n)
-        }
-    }
-
-    private func mirror(_ n: Int, _ c: UnsafeMutablePointer<Double>) {
-        parallelFor(count: (n + 63) / 64) { block, _ in
-            for j in (block * 64)..<min(n, block * 64 + 64) { for i in 0..<j { c[i + j * n] = c[j + i * n] } }
-        }
     }
 }
