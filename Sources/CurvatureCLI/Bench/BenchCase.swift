@@ -94,18 +94,21 @@ struct BenchCase {
 
     // MARK: What reports say of it
 
-    var width: Int { problem.model.network.hidden.max() ?? 0 }
-    var depth: Int { problem.model.network.hidden.count }
+    /// The shapes of the network's weights, layer by layer.
+    private var weights: [[Int]] { problem.model.network.blocks.map(\.shape).filter { $0.count == 2 } }
+    var width: Int { weights.dropLast().map { $0[1] }.max() ?? 0 }
+    var depth: Int { weights.count - 1 }
     /// Points of the interior.
     var points: Int { problem.termSizes.first?.points ?? 0 }
 
     /// The arithmetic of one loss and gradient: Σ_terms 6·C·N·W²·(D−1) + 6·N·d·W + 6·C·N·W·m for N points, C derivative channels, D hidden
     /// layers of width W, d coordinates, m outputs; no padding, no element-wise work.
     var gradientFlops: Double {
-        let layers = problem.model.network.layers.map { Double($0.inputs * $0.outputs) }
+        let layers = weights.map { Double($0[0] * $0[1]) }
         return problem.termSizes.reduce(0) { sum, term in
             let (N, C) = (Double(term.points), Double(term.channels))
-            return sum + 6 * N * (layers.first ?? 0) + 6 * C * N * layers.dropFirst().reduce(0, +)
+            let (first, others) = (layers.first ?? 0, layers.dropFirst().reduce(0, +))
+            return sum + 6 * N * (first + C * others)
         }
     }
 }

@@ -27,8 +27,9 @@ struct ReferenceError: Sendable {
     private let norm: Double
     private let axes: [(name: String, coordinates: [Double])]
 
-    /// Evaluates the reference at its points, once. Throws where a value is not finite or all of them vanish.
-    init(_ reference: Reference, of pde: any PDEProblem, model: any NetworkModel) throws {
+    /// Evaluates the reference at its points, once; scattered ones are drawn from a stream of this name. Throws where a value is not finite
+    /// or all of them vanish.
+    init(_ reference: Reference, of pde: any PDEProblem, model: any NetworkModel, stream: String = "reference points") throws {
         let points: Matrix
         switch reference.sample {
         case .grid(let counts):
@@ -37,7 +38,7 @@ struct ReferenceError: Sendable {
                 (named.0, (0..<counts[axis]).map { Self.coordinate($0, of: counts[axis], in: named.1) })
             }
         case .scattered(let count):
-            var random = RandomStream(seed: 0, name: "reference points")
+            var random = RandomStream(seed: 0, name: stream)
             points = try PointSampling.uniform.points(count, in: pde.domain, random: &random)
             axes = [("point", (0..<count).map(Double.init))]
         }
