@@ -142,3 +142,8 @@ enum { CK_WIDEST_TRIANGLE = 256 };
 /// X ← X·L⁻ᵀ: X ∈ ℝᵐˣⁿ and the lower triangle L ∈ ℝⁿˣⁿ column-major, n ≤ CK_WIDEST_TRIANGLE; above L's diagonal nothing is read.
 /// A row of X is solved with the same arithmetic wherever it lies.
 void ck_solve_right(size_t m, size_t n, const double *l, size_t ldl, double *x, size_t ldx);
+/// C += Σ_{c, c′} P∘Q over pairs of channels: C's entry (i, j) gains Σ P·Q at the rows c·height + i < channels·height and the columns
+/// c′·width + j, for i < m, j < n. P and Q are column-major with leading dimension ld.
+void ck_add_block_products(
+    size_t m, size_t n, size_t channels, size_t height, size_t other_channels, size_t width, const double *p, const double *q, size_t ld,
+    double *c, size_t ldc);

@@ -16,6 +16,7 @@ struct DenseLayer: JetLayer {
     var parameterCount: Int { (inputs + (hasBias ? 1 : 0)) * outputs }
     var savedWidth: Int { activation == nil ? 0 : outputs }
     var element: ActivationFunction? { activation }
+    var denseShape: DenseShape? { DenseShape(inputs: inputs, outputs: outputs, hasBias: hasBias) }
     private var biasOffset: Int { inputs * outputs }
 
     // W is stored by rows, in × out: as a column-major matrix it is Wᵀ ∈ ℝᵒᵘᵗˣⁱⁿ.

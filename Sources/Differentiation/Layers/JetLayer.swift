@@ -14,6 +14,9 @@ protocol JetLayer: Sendable {
     /// The activation inside the layer; nil where it has none.
     var element: ActivationFunction? { get }
 
+    /// What the layer is where it is a dense map, so that its θ̄ is Σ_c x_c g_cᵀ; nil where it is not.
+    var denseShape: DenseShape? { get }
+
     /// h, z from x.
     func forward(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory)
 
@@ -36,6 +39,14 @@ protocol JetLayer: Sendable {
 
 extension JetLayer {
     var element: ActivationFunction? { nil }
+    var denseShape: DenseShape? { nil }
+}
+
+/// The shape of a dense map: W ∈ ℝⁱⁿˣᵒᵘᵗ first in θ, and then, if there are, b ∈ ℝᵒᵘᵗ.
+struct DenseShape: Sendable {
+    var inputs: Int
+    var outputs: Int
+    var hasBias: Bool
 }
 
 /// A layer without parameters.

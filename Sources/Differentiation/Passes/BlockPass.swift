@@ -5,6 +5,8 @@ import CKernels
 /// A product of the program is a sequence of these calls for every block.
 struct BlockPass {
     let term: CompiledTerm
+    /// The term's place among the program's.
+    let index: Int
     let network: CompiledNetwork
     let layout: BlockLayout
     let workspace: Workspace
@@ -16,8 +18,11 @@ struct BlockPass {
     private let pass: JetPass
 
     /// Loads the points and data of a block, and evaluates the pointwise factors of its operators.
-    init(_ term: CompiledTerm, _ network: CompiledNetwork, _ layout: BlockLayout, _ workspace: Workspace, start: Int, points: Int) {
-        (self.term, self.network, self.layout, self.workspace) = (term, network, layout, workspace)
+    init(
+        _ term: CompiledTerm, index: Int, _ network: CompiledNetwork, _ layout: BlockLayout, _ workspace: Workspace, start: Int,
+        points: Int
+    ) {
+        (self.term, self.index, self.network, self.layout, self.workspace) = (term, index, network, layout, workspace)
         (self.start, self.points) = (start, points)
         count = (points + 7) / 8 * 8
         pass = JetPass(
@@ -59,6 +64,8 @@ struct BlockPass {
     func partial(_ m: Int) -> MutableDoubles { at(layout.partials) + m * count }
     private func secondPartial(_ m: Int) -> MutableDoubles { at(layout.secondPartials) + m * count }
     private var outputCount: Int { network.outputs * pass.rows }
+    /// The rows of the block's matrices.
+    var rows: Int { pass.rows }
 
     /// The tables of pointers to the coordinates and then the data.
     private func listPlaces(from columns: UnsafeMutablePointer<Doubles>) -> (
@@ -180,6 +187,15 @@ struct BlockPass {
             node.layer.reverse(pass, θ + node.parameterOffset, memory(l), gradient: gradient + node.parameterOffset)
         }
         addScalars(from: layout.scalarSeeds, to: gradient)
+    }
+
+    /// The reverse pass without θ̄, from the seeds down to layer `lowest`; `visit` sees every layer once its cotangent is complete.
+    func reverse(_ θ: Doubles, downTo lowest: Int, _ visit: (_ layer: Int, _ memory: LayerMemory) -> Void) {
+        for l in stride(from: last, through: lowest, by: -1) where network.isTrained[l] {
+            let (node, memory) = (network.nodes[l], memory(l))
+            node.layer.reverse(pass, θ + node.parameterOffset, memory, gradient: nil)
+            visit(l, memory)
+        }
     }
 
     /// θ̄ += … for the trained numbers of the residuals.

@@ -21,36 +21,22 @@ extension ProgramJacobian {
         return product
     }
 
-    /// JJᵀ ∈ ℝᴺˣᴺ, exactly symmetric: column panels of J, each from a pass of its own so that J is never held whole, and N²P
-    /// flops by output tiles. Squares the condition number of J.
-    public func outerMatrix() -> Matrix {
-        let n = rows
-        var product = Matrix.zeros(n, n)
-        guard n > 0 else { return product }
-        let panels = columnPanels(atMost: max(Self.leastPanel, Self.panelBytes / (8 * n)))
-        let panel = UnsafeMutablePointer<Double>.allocate(capacity: n * (panels.map(\.count).max() ?? 0))
-        defer { panel.deallocate() }
-        product.elements.withUnsafeMutableBufferPointer { c in
-            guard let c = c.baseAddress else { return }
-            for (index, range) in panels.enumerated() {
-                jacobian(rows: 0..<n, columns: range, into: panel, leading: n)
-                TiledProducts.syrkLower(transpose: false, n, range.count, panel, n, beta: index == 0 ? 0 : 1, c, n)
-            }
-            TiledProducts.mirrorLower(n, c, n)
-        }
-        return product
-    }
-
     /// The memory of a panel of J, and the least rows or columns of one.
-    private static let panelBytes = 64 << 20
-    private static let leastPanel = 512
+    static let panelBytes = 64 << 20
+    static let leastPanel = 512
 
-    /// The parameters in runs of about `width`, cut where a layer can cut its part of J.
-    func columnPanels(atMost width: Int) -> [Range<Int>] {
+    /// The parameters of all but some layers in runs of about `width`, cut where a layer can cut its part of J.
+    func columnPanels(atMost width: Int, leavingOut skipped: Set<Int> = []) -> [Range<Int>] {
         var panels: [Range<Int>] = []
         var (first, end) = (0, 0)
         let layers = program.layers.nodes.map { ($0.layer.parameterCount, $0.layer.parameterStride) }
-        for (count, stride) in layers + [(program.layers.scalarCount, 1)] {
+        for (l, (count, stride)) in (layers + [(program.layers.scalarCount, 1)]).enumerated() {
+            if skipped.contains(l) {
+                if end > first { panels.append(first..<end) }
+                end += count
+                first = end
+                continue
+            }
             for _ in 0..<(count / stride) {
                 if end > first && end + stride - first > width {
                     panels.append(first..<end)
