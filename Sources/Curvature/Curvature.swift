@@ -23,9 +23,9 @@
 
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
-    StochasticGradientPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self, TestFunctionsPlugin.self, PoissonPlugin.self,
-    BurgersPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self, DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self,
-    DiagnosticsPlugin.self,
+    NeuralModelsPlugin.self, StochasticGradientPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self, TestFunctionsPlugin.self,
+    PoissonPlugin.self, BurgersPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self, DeepONetPlugin.self, SamplingPlugin.self,
+    RunControlPlugin.self, DiagnosticsPlugin.self,
 ]
 
 extension Registry {

@@ -90,7 +90,7 @@ public struct MultilayerPerceptron: NetworkModel, Hashable {
 }
 
 /// The settings of a ``MultilayerPerceptron`` with hidden layers of one width.
-public struct PerceptronSettings: Configurable, Hashable {
+public struct PerceptronSettings: ModelConfiguration, Hashable {
     /// Units of each hidden layer.
     public var width = 20
     /// Hidden layers.
@@ -145,8 +145,7 @@ public struct PerceptronSettings: Configurable, Hashable {
 extension Field {
     /// A part with settings of its own, of which those that are not given keep the values they have in the whole.
     public static func section<Value: Configurable>(_ name: String, _ path: Path<Value>, meaning: String) -> Field {
-        Field(name, range: Value.identifier, meaning: meaning, read: { $0[keyPath: path].settings.removing("name") }) {
-            root, setting, place in
+        @Sendable func write(_ root: inout Root, _ setting: Setting, _ place: String) throws {
             guard case .map(let given) = setting.value else {
                 throw ConfigurationError(path: place, line: setting.line, reason: "should be a map of the settings of \(Value.identifier)")
             }
@@ -155,5 +154,15 @@ extension Field {
             let kept = pairs.filter { pair in !given.contains { $0.key == pair.key } }
             root[keyPath: path] = try Value(Setting(.map(kept + given), line: setting.line), path: place)
         }
+        return Field(
+            name, range: Value.identifier, meaning: meaning, read: { $0[keyPath: path].settings.removing("name") },
+            write: { try write(&$0, $1, $2) }, parts: { [$0[keyPath: path]] })
     }
+}
+
+/// Registers the model `multilayer-perceptron`.
+public enum NeuralModelsPlugin: Plugin {
+    public static let identifier = "neural-models"
+
+    public static func register(in registry: inout Registry) throws { try registry.register(model: PerceptronSettings.self) }
 }

@@ -44,8 +44,8 @@ import Testing
                 {
                     var setup = Antiderivative()
                     (setup.functions, setup.validationFunctions, setup.testFunctions) = (9, 3, 4)
-                    (setup.sensors, setup.points, setup.features) = (12, 10, 5)
-                    (setup.branchWidth, setup.trunkWidth) = (6, 6)
+                    (setup.sensors, setup.points, setup.network.features) = (12, 10, 5)
+                    (setup.network.branchWidth, setup.network.trunkWidth) = (6, 6)
                     return try setup.makeProblem(seed: 1)
                 }, { _ in [] }
             ),

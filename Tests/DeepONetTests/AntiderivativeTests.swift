@@ -12,8 +12,9 @@ import Testing
     static var small: Antiderivative {
         var settings = Antiderivative()
         (settings.functions, settings.validationFunctions, settings.testFunctions) = (60, 20, 40)
-        (settings.sensors, settings.points, settings.features) = (12, 10, 8)
-        (settings.branchWidth, settings.branchDepth, settings.trunkWidth, settings.trunkDepth) = (10, 1, 10, 1)
+        (settings.sensors, settings.points, settings.network.features) = (12, 10, 8)
+        (settings.network.branchWidth, settings.network.branchDepth) = (10, 1)
+        (settings.network.trunkWidth, settings.network.trunkDepth) = (10, 1)
         return settings
     }
 
