@@ -45,7 +45,7 @@ struct Root: ParsableCommand {
         abstract: "Trains scientific machine-learning models with the optimizer that their structure calls for.",
         version: "0.1.0",
         subcommands: [
-            RunCommand.self, ResumeCommand.self, ListCommand.self, InspectCommand.self, EvaluateCommand.self, PlotCommand.self,
-            BenchCommand.self, NewCommand.self,
+            RunCommand.self, ResumeCommand.self, ListCommand.self, InspectCommand.self, EvaluateCommand.self, PredictCommand.self,
+            PlotCommand.self, BenchCommand.self, NewCommand.self,
         ])
 }

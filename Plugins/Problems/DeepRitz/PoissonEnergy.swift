@@ -162,6 +162,33 @@ extension PoissonEnergy: FreshlyReferencedProblem {
     }
 }
 
+extension PoissonEnergy: PredictingProblem, PicturedProblem {
+    public var coordinateNames: [String] { ["x"] }
+
+    /// u_θ and its derivative u_x. There are no residuals.
+    public func prediction(at points: Matrix, parameters θ: Vector, including extras: PredictionExtras) throws -> Prediction {
+        precondition(points.columns == 1, "points of \(points.columns) coordinates")
+        if let outside = points.elements.first(where: { !(0...1).contains($0) }) {
+            throw QuadratureError("the point x = \(outside) lies outside the interval [0, 1]")
+        }
+        var columns = [Prediction.Column("u", meaning: "the field x(1 − x)N")]
+        var values = solution(at: points.elements, parameters: θ)
+        if extras.contains(.derivatives) {
+            columns.append(.init("u_x", meaning: "∂u/∂x"))
+            values += program.values(of: try Self.trace { u, _ in u.x }, at: [points.elements], parameters: θ)[0]
+        }
+        return Prediction(columns, values: Matrix(rows: points.rows, columns: columns.count, elements: values))
+    }
+
+    public func picture(at θ: Vector) -> SolutionPicture? {
+        let x = (0...400).map { Double($0) / 400 }
+        let κ = Double(frequency) * .pi
+        return SolutionPicture(
+            axes: [.init("x", x)], fields: ["u"], values: Matrix(rows: x.count, columns: 1, elements: solution(at: x, parameters: θ)),
+            reference: Matrix(rows: x.count, columns: 1, elements: x.map { sin(κ * $0) }))
+    }
+}
+
 // MARK: Revisions
 
 /// Another rule for the energy: a mesh that is finer where it is wanted, or one that the network has not yet seen.

@@ -72,6 +72,39 @@ struct LossTerm: Sendable {
         return try LossTerm(name: "fields", domain: pde.domain, function: trace.compiled, condition: nil, points: points, weight: 1)
     }
 
+    /// The fields at some points and what is asked for besides, as residuals, with a name for each. `name` is given a field, and the
+    /// axis along which its derivative is taken.
+    static func predictions(
+        of pde: any PDEProblem, at points: Matrix, including extras: PredictionExtras,
+        name: (_ field: Int, _ axis: Int?) -> Prediction.Column
+    ) throws -> (columns: [Prediction.Column], term: LossTerm) {
+        var columns: [Prediction.Column] = []
+        let trace = try Trace.run(axes: pde.domain.axes, fields: pde.outputCount) { network, p in
+            let fields = try checkedFields(of: pde, network, p)
+            columns = []
+            var values: [Residual] = []
+            func add(_ column: Prediction.Column, _ value: Expression) {
+                columns.append(column)
+                values.append(Residual(column.name, value))
+            }
+            for field in 0..<fields.count { add(name(field, nil), fields[field]) }
+            if extras.contains(.derivatives) {
+                for field in 0..<fields.count {
+                    for axis in 0..<pde.domain.dimension { add(name(field, axis), fields[field].d(axis)) }
+                }
+            }
+            if extras.contains(.residuals) {
+                for residual in try pde.residuals(fields, at: p) {
+                    add(.init("residual_\(residual.name)", meaning: "the residual of the equation, unweighted"), residual.expression)
+                }
+            }
+            return values
+        }
+        let term = try LossTerm(
+            name: "prediction", domain: pde.domain, function: trace.compiled, condition: nil, points: points, weight: 1)
+        return (columns, term)
+    }
+
     /// The same term elsewhere.
     func at(_ points: Matrix) throws -> LossTerm {
         var term = self

@@ -65,7 +65,7 @@ struct ReferenceError: Sendable {
     }
 
     /// Coordinate k of `count` over a range, both ends included.
-    private static func coordinate(_ k: Int, of count: Int, in range: ClosedRange<Double>) -> Double {
+    static func coordinate(_ k: Int, of count: Int, in range: ClosedRange<Double>) -> Double {
         if k == count - 1 { return range.upperBound }
         return range.lowerBound + (range.upperBound - range.lowerBound) * (Double(k) / Double(count - 1))
     }

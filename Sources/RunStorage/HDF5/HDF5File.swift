@@ -80,7 +80,7 @@ public final class HDF5File: @unchecked Sendable {
     ///
     /// For files without a seal, whose structure nothing vouches for. What merely is an error stays for `open` to tell. A file that this
     /// process is writing is not probed: it is sound here, and a child must not share its state.
-    static func probe(_ path: String) throws {
+    package static func probe(_ path: String) throws {
         try HDF5.locked {
             guard let status = FileStatus(of: path), status.isFile, !writing.contains(status.number) else { return }
             let signal = ch5_probe(path, UInt32(10 + status.bytes >> 24))
