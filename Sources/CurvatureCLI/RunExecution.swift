@@ -23,7 +23,9 @@ extension RunConfiguration {
             if let folder { try store(in: folder.path) }
             defer { try? folder?.close() }
             if let folder { log.info("writes to \(folder.path)") }
-            return try pipeline.start(seed: seed, from: start, callbacks: observers(writingTo: folder, quiet: quiet))
+            let result = try pipeline.start(seed: seed, from: start, callbacks: observers(writingTo: folder, quiet: quiet))
+            try folder?.writableFile().writeFields(of: problem, at: result.best?.parameters ?? result.parameters)
+            return result
         }
         return try start(problem)
     }
@@ -38,6 +40,7 @@ extension RunConfiguration {
             let result = try pipeline(minimizing: problem).resume(
                 from: checkpoint.archive, callbacks: observers(writingTo: folder, quiet: quiet))
             try store(in: folder.path)
+            try folder.writableFile().writeFields(of: problem, at: result.best?.parameters ?? result.parameters)
             return result
         }
         return try resume(problem)
