@@ -23,6 +23,7 @@ examples: build
 	Examples/run
 
 snippets: build
+	@scripts/install-system-packages h5py
 	Tests/Snippets/check
 
 templates: build
