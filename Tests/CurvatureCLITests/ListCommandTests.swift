@@ -34,7 +34,8 @@ import Testing
         let perceptron = try lines("multilayer-perceptron")
         #expect(has(perceptron, indent: 2, "width", "20", "≥ 1", "units of each hidden layer"))
         #expect(has(perceptron, indent: 2, "activation", "tanh", "tanh | sin | gelu"))
-        #expect(has(try lines("deeponet"), indent: 2, "branchWidth", "40", "≥ 1"))
+        let deeponet = try lines("deeponet")
+        #expect(has(deeponet, indent: 2, "branchWidth", "40", "≥ 1"))
     }
 
     @Test func nestedSettings() throws {
@@ -42,15 +43,23 @@ import Testing
         #expect(has(burgers, indent: 2, "network", "multilayer-perceptron"))
         #expect(has(burgers, indent: 6, "depth", "4", "≥ 0", "hidden layers"))
         // Defaults are those of the problem, not of the part by itself.
-        #expect(has(burgers, indent: 6, "initialWeight", "5.0") && has(try lines("poisson-1d"), indent: 6, "width", "32"))
+        let poisson = try lines("poisson-1d")
+        #expect(has(burgers, indent: 6, "initialWeight", "5.0") && has(poisson, indent: 6, "width", "32"))
         let broyden = try lines("self-scaled-broyden")
         #expect(has(broyden, indent: 6, "strong-wolfe (default): ") && has(broyden, indent: 6, "armijo: "))
         #expect(has(broyden, indent: 10, "curvature", "in (0, 1)"))
-        #expect(has(try lines("levenberg-marquardt"), indent: 10, "initial", "> 0", "the first damping"))
+        let marquardt = try lines("levenberg-marquardt")
+        #expect(has(marquardt, indent: 10, "initial", "> 0", "the first damping"))
         let adam = try lines("adam")
         #expect(has(adam, indent: 2, "schedule", "constant", "constant | exponential"))
         #expect(has(adam, indent: 10, "factors", "[0.1]"))
         #expect(has(adam, indent: 2, "clipNorm", "none", "> 0") && has(adam, indent: 6, "holding", "1", "≥ 1"))
+    }
+
+    @Test func asJSON() throws {
+        #expect(try lines("models", "--json")[0].contains("\"models\":[{\"name\":\"multilayer-perceptron\""))
+        let broyden = try lines("self-scaled-broyden", "--json")[0]
+        #expect(broyden.contains("\"parts\":[{\"name\":\"strong-wolfe\"") && broyden.contains("\"isDefault\":true"))
     }
 
     /// A schedule after a schedule ends somewhere.
