@@ -146,7 +146,7 @@ import Testing
 
     private func refused(_ arguments: [String], saying parts: [String], sourceLocation: SourceLocation = #_sourceLocation) throws {
         let output = try tool.run(arguments)
-        #expect(!output.crashed && output.status > 0 && output.status < 128, "\(output)", sourceLocation: sourceLocation)
+        #expect(!output.crashed && output.status == 2, "\(output)", sourceLocation: sourceLocation)
         for part in parts { #expect(output.errors.contains(part), "\(output.errors)", sourceLocation: sourceLocation) }
     }
 }
