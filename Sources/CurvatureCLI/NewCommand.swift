@@ -11,7 +11,7 @@ struct NewCommand: RegistryCommand {
             line, and tests. Change the formula, keep the rest.
 
                 curvature new optimizer heavy-ball
-                cd HeavyBall && swift test -c release && swift run -c release heavy-ball run run.yaml
+                cd HeavyBall && swift test -c release && .build/release/heavy-ball run run.yaml
             """)
 
     @Argument(help: "What to begin: optimizer or problem.")
@@ -38,7 +38,7 @@ struct NewCommand: RegistryCommand {
         let screen = Screen(json: json)
         screen.show("wrote \(folder):")
         for file in package.files { screen.show("  \(file.path)") }
-        screen.show("next: cd \(folder) && swift test -c release && swift run -c release \(name.identifier) list \(name.identifier)")
+        screen.show("next: cd \(folder) && swift test -c release && .build/release/\(name.identifier) list \(name.identifier)")
         guard json else { return }
         let report: JSONReport = [
             "outcome": "written", "directory": .text(folder), "type": .text(name.type), "name": .text(name.identifier),

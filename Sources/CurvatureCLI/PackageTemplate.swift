@@ -144,7 +144,7 @@ enum PackageTemplate {
 
     private static let optimizerRun = """
         # Burgers' equation by «name», then L-BFGS.
-        # Run:    swift run -c release «name» run run.yaml
+        # Run:    .build/release/«name» run run.yaml
         problem: {name: burgers}
         seed: 1
         stages:
@@ -163,9 +163,9 @@ enum PackageTemplate {
     private static let optimizerGuide = """
         # «name»
 
-            swift test -c release                             # the contract and the formula
-            swift run -c release «name» list «name»           # its settings
-            swift run -c release «name» run run.yaml          # trains Burgers' equation
+            swift test -c release                       # builds all; the contract and the formula
+            .build/release/«name» list «name»           # its settings
+            .build/release/«name» run run.yaml          # trains Burgers' equation
 
         `Sources/«Type»/«Type».swift` is the method: replace the formula in `update`, what it remembers in `Memory`, and its settings; then
         the formula's test. The contract's test stays as it is. The executable has the whole command line with your plugin in it.
@@ -268,7 +268,7 @@ enum PackageTemplate {
 
     private static let problemRun = """
         # «name» by L-BFGS, then Levenberg–Marquardt.
-        # Run:    swift run -c release «name» run run.yaml
+        # Run:    .build/release/«name» run run.yaml
         problem: {name: «name»}
         seed: 1
         stages:
@@ -287,9 +287,9 @@ enum PackageTemplate {
     private static let problemGuide = """
         # «name»
 
-            swift test -c release                             # derivatives, reference, a first solution
-            swift run -c release «name» list «name»           # its settings
-            swift run -c release «name» run run.yaml          # trains it
+            swift test -c release                       # builds all; derivatives, reference, a first solution
+            .build/release/«name» list «name»           # its settings
+            .build/release/«name» run run.yaml          # trains it
 
         `Sources/«Type»/«Type».swift` is the problem: write your domain, conditions and equation into `«Type»`, and the solution, if you know
         one, into `reference`. The executable has the whole command line with your plugin in it, so every optimizer is at hand.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Curvature
 import Foundation
+import Logging
 
 /// The formats of pictures.
 enum PictureFormat: String, CaseIterable { case png, svg, pdf }
@@ -47,7 +48,7 @@ struct PlotCommand: RegistryCommand {
             guard let problem = run.problem as? any PicturedProblem else { return nil }
             return try problem.picture(at: run.point.parameters.values).map { ($0, run.point.which) }
         } catch {
-            log.warning("the fields are not drawn: \(error)")
+            StandardErrorLog.logger().warning("the fields are not drawn: \(error)")
             return nil
         }
     }

@@ -9,7 +9,9 @@ package struct RunDrawing {
     var picture: (fields: SolutionPicture, which: Which)?
     var format: PictureFormat
 
-    private static let (width, titleHeight, historyHeight, rowHeight) = (1500.0, 44.0, 470.0, 440.0)
+    private static let (width, titleHeight, historyHeight, rowHeight) = (1500.0, 44.0, 480.0, 460.0)
+    /// Below a panel: tics and their label.
+    private static let footHeight = 78.0
     /// More rows are thinned out: a picture has no more columns of pixels.
     private static let mostPoints = 3000
     /// More fields are left out of a picture of maps.
@@ -71,7 +73,7 @@ package struct RunDrawing {
             }
             if error.range != nil {
                 // Single measurements, where they are few, are shown as points too.
-                let style = error.lines.count < 60 ? "linespoints pt 7 ps 0.5" : "lines"
+                let style = error.lines.count < 8 ? "linespoints pt 7 ps 1" : error.lines.count < 60 ? "linespoints pt 7 ps 0.5" : "lines"
                 parts.append("$error using \(column):3 with \(style) lw 1.6 lc rgb '#cc3311' title 'relative L2 error'")
             }
             return parts.isEmpty ? "NaN notitle" : parts.joined(separator: ", ")
@@ -83,7 +85,7 @@ package struct RunDrawing {
             "set key bottom left Left reverse samplen 2 box lc rgb '#cccccc' opaque width 1",
             "set ylabel \(Gnuplot.quoted(error.range == nil ? "loss" : "loss, relative error"))",
         ]
-        let (bottom, top) = (height - Self.titleHeight - Self.historyHeight + 62, height - Self.titleHeight - 46)
+        let (bottom, top) = (height - Self.titleHeight - Self.historyHeight + Self.footHeight, height - Self.titleHeight - 46)
         for (panel, label) in ["iteration", "time (s)"].enumerated() {
             let (left, right) = panel == 0 ? (95.0, 725.0) : (840.0, 1470.0)
             let along = panel == 0 ? history.iteration : history.seconds
@@ -151,7 +153,7 @@ package struct RunDrawing {
         let (least, most) = (all.min() ?? 0, all.max() ?? 1)
         let span = most > least ? most - least : 1
         let largest = zip(fields.values.elements, fields.reference?.elements ?? []).map { abs($0 - $1) }.max() ?? 0
-        let (bottom, top) = (62.0, Self.rowHeight - 40)
+        let (bottom, top) = (Self.footHeight, Self.rowHeight - 40)
         let fixed = fields.fixedText.map { ", \($0)" } ?? ""
         lines += place(left: 95, right: hasReference ? 725 : 1470, bottom: bottom, top: top)
         lines += [
@@ -222,12 +224,12 @@ package struct RunDrawing {
         row: Int, column: Int, _ across: (from: Double, to: Double), _ up: (from: Double, to: Double), isTime: Bool
     ) -> [String] {
         let left = 80 + 480 * Double(column)
-        var (width, tall) = (330.0, Self.rowHeight - 110)
+        var (width, tall) = (330.0, Self.rowHeight - Self.footHeight - 48)
         if !isTime {
             let shape = (up.to - up.from) / (across.to - across.from)
             if shape * width > tall { width = tall / shape } else { tall = shape * width }
         }
-        let bottom = Self.rowHeight * Double(rows - 1 - row) + 62
+        let bottom = Self.rowHeight * Double(rows - 1 - row) + Self.footHeight
         return place(left: left, right: left + width, bottom: bottom, top: bottom + tall)
     }
 

@@ -95,7 +95,7 @@ struct BenchCase {
     // MARK: What reports say of it
 
     /// The shapes of the network's weights, layer by layer.
-    private var weights: [[Int]] { problem.model.network.blocks.map(\.shape).filter { $0.count == 2 } }
+    var weights: [[Int]] { problem.model.network.blocks.map(\.shape).filter { $0.count == 2 } }
     var width: Int { weights.dropLast().map { $0[1] }.max() ?? 0 }
     var depth: Int { weights.count - 1 }
     /// Points of the interior.

@@ -53,14 +53,19 @@ struct BenchGaussNewton: RegistryCommand {
 }
 
 extension BenchCase {
-    /// The least arithmetic of one damped Gauss–Newton step among the known forms.
+    /// The least arithmetic of one damped Gauss–Newton step among the known forms: JᵀJ from J; JJᵀ layer by layer from J's columns or from the
+    /// layers' inputs and cotangents, whichever is less.
     fileprivate func gaussNewtonFlops(kernel: Bool) -> Double {
         let (n, p) = (Double(problem.residualCount), Double(parameters.count))
         guard kernel else { return n * p * p + p * p * p / 3 }
         // Rows of all channels: Σ over the terms of C·N.
         let rows = problem.termSizes.reduce(0) { $0 + Double($1.channels * $1.points) }
-        let layers = problem.model.network.layers.dropFirst().reduce(0) { $0 + Double($1.inputs + $1.outputs) }
-        return min(n * n * p, rows * rows * layers) + n * n * n / 3
+        let layers = weights.enumerated().reduce(0.0) { sum, layer in
+            let (inputs, outputs) = (Double(layer.element[0]), Double(layer.element[1]))
+            let columns = n * n * (inputs + 1) * outputs
+            return sum + (layer.offset == 0 ? columns : min(columns, rows * rows * (inputs + outputs)))
+        }
+        return layers + n * n * n / 3
     }
 }
 
