@@ -41,7 +41,7 @@ let kits = [
     Row(
         "PhysicsInformed", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], tests: ["OptimizationTesting"]),
     Row("RunStorage", ["OptimizationCore", "LinearAlgebra", "CHDF5", "CJournal"]),
-    Row("OptimizationTesting", ["OptimizationCore", "LinearAlgebra"]),
+    Row("OptimizationTesting", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"]),
     Row("OperatorLearning", ["OptimizationCore", "Differentiation", "LinearAlgebra", "CKernels"]),
     Row("OperatorStorage", ["OperatorLearning", "RunStorage", "OptimizationCore"]),
 ]

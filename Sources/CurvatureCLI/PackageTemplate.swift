@@ -212,7 +212,7 @@ enum PackageTemplate {
             public func makeProblem(seed: UInt64) throws -> any Problem {
                 let pde = «Type»()
                 return try PhysicsInformedProblem(
-                    pde, model: try network.perceptron(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+                    pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
             }
         }
 

@@ -92,7 +92,17 @@ public struct MultilayerPerceptron: NetworkModel, Hashable {
     }
 }
 
-/// The settings of a ``MultilayerPerceptron`` with hidden layers of one width.
+/// How the hidden layers are put together.
+public enum NetworkStructure: String, Sendable, Hashable, CaseIterable {
+    /// One after another.
+    case plain
+    /// Blocks of two layers with a way around them: ``ResidualBlock``.
+    case residual
+    /// Gates between two encoders of the input: ``GatedLayers``.
+    case gated
+}
+
+/// The settings of a network with hidden layers of one width: a ``MultilayerPerceptron``, or one of its relatives.
 public struct PerceptronSettings: ModelConfiguration, Hashable {
     /// Units of each hidden layer.
     public var width = 20
@@ -104,6 +114,15 @@ public struct PerceptronSettings: ModelConfiguration, Hashable {
     public var firstLayerSlope = 0.0
     /// Whether each coordinate's range is mapped to [−1, 1] before the first layer.
     public var scalesInputs = false
+    public var structure = NetworkStructure.plain
+    /// Pairs of Fourier features in place of the coordinates; 0 for none.
+    public var fourierFeatures = 0
+    /// The standard deviation of their frequencies.
+    public var fourierScale = 1.0
+    /// Whether weights are factorised: ``FactorisedDense``.
+    public var factorisesWeights = false
+    /// Whether the activations have trained slopes, one for each unit: ``AdaptiveDense``.
+    public var trainsSlopes = false
 
     public init() {}
 
@@ -116,7 +135,7 @@ public struct PerceptronSettings: ModelConfiguration, Hashable {
     }
 
     public static let identifier = "multilayer-perceptron"
-    public static let summary = "fully connected network with hidden layers of one width"
+    public static let summary = "network with hidden layers of one width: fully connected, residual or gated"
     public static var fields: [Field<Self>] {
         [
             .integer("width", \.width, atLeast: 1, meaning: "units of each hidden layer"),
@@ -127,10 +146,64 @@ public struct PerceptronSettings: ModelConfiguration, Hashable {
                 "firstLayerSlope", \.firstLayerSlope, in: .nonNegative,
                 meaning: "slope of a first layer whose units are spread over the domain; 0 draws it like the others"),
             .flag("scalesInputs", \.scalesInputs, meaning: "whether each coordinate's range is mapped to [−1, 1] first"),
+            .choice("structure", \.structure, meaning: "how the hidden layers are put together"),
+            .integer(
+                "fourierFeatures", \.fourierFeatures, atLeast: 0,
+                meaning: "pairs of Fourier features (cos Bx, sin Bx) in place of the coordinates; 0 for none"),
+            .number("fourierScale", \.fourierScale, in: .positive, meaning: "the standard deviation of the Fourier frequencies B"),
+            .flag("factorisesWeights", \.factorisesWeights, meaning: "whether weights are V·diag(eˢ), s trained (plain structure)"),
+            .flag("trainsSlopes", \.trainsSlopes, meaning: "whether each unit's activation has a trained slope (plain structure)"),
         ]
     }
 
-    /// The network on the box `ranges`, one for each coordinate.
+    /// The model on the box `ranges`, one for each coordinate: a ``MultilayerPerceptron`` where no relative of it is asked for.
+    public func model(over ranges: [ClosedRange<Double>], outputs: Int) throws -> any NetworkModel {
+        let perceptron = try perceptron(over: ranges, outputs: outputs)
+        guard structure != .plain || fourierFeatures > 0 || factorisesWeights || trainsSlopes else { return perceptron }
+        guard depth > 0 else { throw ModelError("a network of structure \(structure.rawValue) needs at least one hidden layer") }
+        guard !(factorisesWeights && trainsSlopes), structure == .plain || !(factorisesWeights || trainsSlopes) else {
+            throw ModelError("factorised weights and trained slopes are offered one at a time, and in the plain structure")
+        }
+        guard firstLayerSlope == 0 else {
+            throw ModelError(
+                "a first layer that is spread over the domain is offered in the plain perceptron only: set firstLayerSlope to 0")
+        }
+        return layered(over: ranges, outputs: outputs, scaling: perceptron.architecture)
+    }
+
+    private func layered(over ranges: [ClosedRange<Double>], outputs: Int, scaling: DenseNetwork) -> LayeredNetwork {
+        let (d, σ) = (ranges.count, ActivationFunction.standard(activation))
+        return LayeredNetwork(inputs: d, outputs: outputs, initialization: initialization) { network in
+            var x = network.coordinates
+            if scalesInputs {
+                let diagonal = (0..<(d * d)).map { $0 / d == $0 % d ? scaling.inputFactors[$0 / d] : 0 }
+                x = network.fixed(x, weights: diagonal, offsets: scaling.inputOffsets)
+            }
+            if fourierFeatures > 0 {
+                var random = RandomStream(seed: 0, name: "Fourier frequencies")
+                let frequencies = (0..<fourierFeatures).map { _ in (0..<d).map { _ in fourierScale * random.normal() } }
+                x = FourierFeatures(frequencies: frequencies).applied(to: x, in: &network, name: "fourier")
+            }
+            if structure == .gated {
+                return GatedLayers(width: width, depth: depth, activation: σ).applied(to: x, in: &network, name: "gated")
+            }
+            for layer in 1...depth {
+                let name = "layer\(layer)"
+                if structure == .residual, layer > 1 {
+                    x = ResidualBlock(activation: σ).applied(to: x, in: &network, name: name)
+                } else if factorisesWeights {
+                    x = FactorisedDense(outputs: width, activation: σ).applied(to: x, in: &network, name: name)
+                } else if trainsSlopes {
+                    x = AdaptiveDense(outputs: width, activation: σ).applied(to: x, in: &network, name: name)
+                } else {
+                    x = network.dense(x, outputs: width, activation: σ, name: name)
+                }
+            }
+            return x
+        }
+    }
+
+    /// The fully connected network on the box `ranges`, one for each coordinate.
     public func perceptron(over ranges: [ClosedRange<Double>], outputs: Int) throws -> MultilayerPerceptron {
         guard depth >= 0 else { throw ModelError("a network of \(depth) hidden layers: there cannot be fewer than none") }
         let (w, inOut) = (Double(width), Double(ranges.count + outputs))

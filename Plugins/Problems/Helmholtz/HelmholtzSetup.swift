@@ -33,7 +33,7 @@ public struct HelmholtzSetup: ProblemConfiguration {
     public func makeProblem(seed: UInt64) throws -> any Problem {
         let pde = Helmholtz(wavesAlongX: wavesAlongX, wavesAlongY: wavesAlongY, wavenumber: wavenumber)
         return try PhysicsInformedProblem(
-            pde, model: try network.perceptron(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
     }
 }
 

@@ -27,7 +27,7 @@ public struct PoissonOnIntervalSetup: ProblemConfiguration {
     public func makeProblem(seed: UInt64) throws -> any Problem {
         let pde = PoissonOnInterval(frequency: frequency)
         return try PhysicsInformedProblem(
-            pde, model: try network.perceptron(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
     }
 }
 
@@ -55,7 +55,7 @@ public struct PoissonOnSquareSetup: ProblemConfiguration {
     public func makeProblem(seed: UInt64) throws -> any Problem {
         let pde = PoissonOnSquare()
         return try PhysicsInformedProblem(
-            pde, model: try network.perceptron(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
     }
 }
 
@@ -99,7 +99,7 @@ public struct PoissonOnCubeSetup: ProblemConfiguration {
         try validate()
         let pde = PoissonOnCube(dimension: dimension, solution: solution)
         return try PhysicsInformedProblem(
-            pde, model: try network.perceptron(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
     }
 }
 

@@ -1,0 +1,123 @@
+import Differentiation
+import LinearAlgebra
+import NeuralModels
+import OptimizationCore
+import PhysicsInformed
+
+/// The contract of a layer or an activation of one's own, as a runnable suite.
+///
+///     @Test func contract() throws {
+///         try LayerConformance.check(MyLayer())
+///         try LayerConformance.check(activation: MyActivation())
+///     }
+///
+/// The layer is put between dense layers into a small network in two coordinates, and
+/// - its jets are right: the Taylor remainder of u along lines, with derivatives up to order 4, vanishes at order 5;
+/// - a second-order operator as one channel is the sum of its derivatives;
+/// - a physics-informed problem on it conforms: loss, gradient, J·v, Jᵀ·w, J, JᵀJ, JJᵀ and H·v by the ladder of ``DerivativeCheck``, batches,
+///   revisions, the same bits for any number of threads (``ProblemConformance``).
+///
+/// Cost: seconds.
+public enum LayerConformance {
+    /// Checks a layer; throws a ``ConformanceFailure`` that lists what is broken. `width` is how many features it is given.
+    @discardableResult
+    public static func check(_ layer: some NetworkLayer, width: Int = 5, seed: UInt64 = 0) throws -> ConformanceReport {
+        let report = try report(layer, width: width, seed: seed)
+        guard report.passed else { throw ConformanceFailure(report: report) }
+        return report
+    }
+
+    /// Checks an activation in a layer of its own.
+    @discardableResult
+    public static func check(activation: some CustomActivation, width: Int = 5, seed: UInt64 = 0) throws -> ConformanceReport {
+        try check(ActivationAlone(activation: activation), width: width, seed: seed)
+    }
+
+    /// The suite's result as a value.
+    public static func report(_ layer: some NetworkLayer, width: Int = 5, seed: UInt64 = 0) throws -> ConformanceReport {
+        let model = LayeredNetwork(inputs: 2, outputs: 1) { network in
+            let x = network.coordinateDense(outputs: width, activation: .standard(.tanh), name: "first")
+            return layer.applied(to: x, in: &network, name: "layer")
+        }
+        var random = RandomStream(seed: seed, name: "layer conformance")
+        var θ = model.initialParameters(from: &random).values
+        // Off the zeros of the start.
+        for i in 0..<θ.count { θ[i] += 0.2 * random.normal() }
+        let program = Program(network: model.network, terms: [])
+        var report = ConformanceReport(subject: "\(type(of: layer))")
+        report.add("has right coordinate derivatives") { jetFailures(program, at: θ, &random) }
+        report.add("carries operators as sums of derivatives") { operatorFailures(program, at: θ, &random) }
+        let problem = try PhysicsInformedProblem(
+            Probe(), model: model, points: PointPlan(interior: 40, boundary: 8, monitor: 0), seed: seed, identity: .scalar("probe"))
+        let whole = ProblemConformance.report(problem, at: θ, revisions: [WeightRevision([("probe", 2)])], seed: seed)
+        for check in whole.checks { report.add(check.name) { check.failures } }
+        return report
+    }
+
+    private struct ActivationAlone<A: CustomActivation>: NetworkLayer {
+        var activation: A
+        func applied(to x: Features, in network: inout NetworkBuilder, name: String) -> Features {
+            network.activation(.custom(activation), of: network.dense(x, outputs: x.count, name: name))
+        }
+    }
+
+    /// Reads the value, first, mixed and collapsed second derivatives.
+    private struct Probe: PDEProblem {
+        var name: String { "probe" }
+        var domain: Domain { .box(x: -1...1, y: -1...1) }
+        var conditions: [Condition] { [.dirichlet(0.3)] }
+        func residuals(_ u: Fields, at p: Point) -> [Residual] {
+            [Residual("probe", u[0].laplacian + u[0] * u[0].x - 0.5 * u[0].y + p.x), Residual("mixed", u[0].xy * u[0])]
+        }
+    }
+
+    /// u(x + hd) − Σ_{k ≤ 4} hᵏ/k! (d·∇)ᵏu along three directions d.
+    private static func jetFailures(_ program: Program, at θ: Vector, _ random: inout RandomStream) -> [String] {
+        var failures: [String] = []
+        let indices = (0...4).map { order in (0...order).map { MultiIndex([UInt8(order - $0), UInt8($0)]) } }
+        for direction in [[1.0, 0], [0, 1], [0.8, -0.6]] {
+            let point = [0.5 * random.normal(), 0.5 * random.normal()]
+            let channels = indices.flatMap { $0 }.map { Channel(field: 0, derivative: $0) }
+            let values = program.outputs(channels, at: point.map { [$0] }, parameters: θ).map { $0[0] }
+            var expansion: [Double] = []
+            var next = 0
+            for order in 0...4 {
+                var (sum, binomial) = (0.0, 1.0)
+                for k in 0...order {
+                    sum += binomial * power(direction[0], order - k) * power(direction[1], k) * values[next]
+                    binomial *= Double(order - k) / Double(k + 1)
+                    next += 1
+                }
+                expansion.append(sum / (1...max(order, 1)).reduce(1.0) { $0 * Double($1) })
+            }
+            for highest in 0...4 {
+                let slope = TaylorSlope { h in
+                    let moved = zip(point, direction).map { [$0 + h * $1] }
+                    let u = program.outputs(at: moved, parameters: θ)[0][0]
+                    let series = (0...highest).reduce(0.0) { $0 + expansion[$1] * power(h, $1) }
+                    return (abs(u - series), abs(u) + (0...highest).reduce(0.0) { $0 + abs(expansion[$1]) * power(h, $1) })
+                }
+                // One order less is a wrong derivative of that order; more, one that happens to vanish.
+                if let order = slope.slope, order < Double(highest) + 0.7 {
+                    failures.append("the expansion to order \(highest) along \(direction) at \(point) leaves a remainder of order \(order)")
+                }
+            }
+        }
+        return failures
+    }
+
+    private static func operatorFailures(_ program: Program, at θ: Vector, _ random: inout RandomStream) -> [String] {
+        let contraction = SecondOrderOperator([.init(0, 0, .constant(1.5)), .init(0, 1, .constant(-0.7)), .init(1, 1, .constant(0.4))])
+        let points = (0..<2).map { _ in (0..<8).map { _ in random.normal() } }
+        let whole = program.outputs([Channel(field: 0, contraction: contraction, dimension: 2)], at: points, parameters: θ)[0]
+        let parts = program.outputs(
+            [[2, 0], [1, 1], [0, 2]].map { Channel(field: 0, derivative: MultiIndex($0)) }, at: points, parameters: θ)
+        return (0..<8).compactMap { i in
+            let terms = [1.5 * parts[0][i], -0.7 * parts[1][i], 0.4 * parts[2][i]]
+            let (sum, size) = (terms.reduce(0, +), terms.reduce(1) { $0 + abs($1) })
+            return abs(whole[i] - sum) <= 1e-11 * size ? nil : "the operator gives \(whole[i]), its derivatives \(sum)"
+        }
+    }
+
+    private static func power(_ x: Double, _ n: Int) -> Double { (0..<n).reduce(1.0) { product, _ in product * x } }
+}
