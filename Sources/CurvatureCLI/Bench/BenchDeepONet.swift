@@ -51,8 +51,9 @@ struct BenchDeepONet: RegistryCommand {
         guard let file else {
             var setup = Antiderivative()
             (setup.functions, setup.validationFunctions, setup.testFunctions) = (functions, 0, 0)
-            (setup.sensors, setup.points, setup.features) = (100, 100, width)
-            (setup.branchWidth, setup.branchDepth, setup.trunkWidth, setup.trunkDepth) = (width, depth, width, depth)
+            (setup.sensors, setup.points, setup.network.features) = (100, 100, width)
+            (setup.network.branchWidth, setup.network.branchDepth) = (width, depth)
+            (setup.network.trunkWidth, setup.network.trunkDepth) = (width, depth)
             let problem = try setup.makeOperatorProblem(seed: 0)
             var random = RandomStream(seed: 0, name: "initialization")
             return (problem, problem.initialParameters(from: &random).values)
