@@ -10,6 +10,7 @@ demo: build
 	$(CURVATURE) plot runs/burgers -o runs/burgers/burgers.png
 
 test: system
+	@scripts/install-system-packages --tests
 	$(SWIFT) build -c release --build-tests
 	$(SWIFT) test -c release --skip-build
 
@@ -23,7 +24,7 @@ examples: build
 	Examples/run
 
 snippets: build
-	@scripts/install-system-packages h5py
+	@scripts/install-system-packages --tests
 	Tests/Snippets/check
 
 templates: build

@@ -32,7 +32,7 @@ let foundations = [
 ]
 
 let core = [
-    Row("OptimizationCore", ["LinearAlgebra"]),
+    Row("OptimizationCore", ["LinearAlgebra"], tests: ["OptimizationTesting"]),
     Row("Globalization", ["OptimizationCore", "LinearAlgebra"]),
 ]
 
@@ -103,7 +103,7 @@ let umbrella = [
         [
             "Curvature", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
-        ], tests: ["OptimizationTesting"]),
+        ], tests: ["OptimizationTesting", "CHDF5"]),
 ]
 
 // MARK: What the table means to SwiftPM.

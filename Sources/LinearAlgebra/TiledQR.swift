@@ -9,16 +9,18 @@ import COpenBLAS
 ///
 /// (Schreiber & Van Loan, doi:10.1137/0910005). V₂ stays in the matrix; V₁ and T are kept as full squares, zeros included, so that all
 /// work on other columns is dgemm. A panel is LAPACK's dgeqrt3 (recursive: Elmroth & Gustavson, doi:10.1147/rd.444.0605). The next
-/// panel's columns are updated and factorised first; the other columns follow in wider groups.
+/// panel's columns are updated and factorised first; the other columns follow in wider groups. `docs/performance.md` has the figures.
 struct Panel: Sendable, Hashable {
     var columns: Range<Int>
     var body: Range<Int>
 }
 
-enum TiledQR {
-    /// The width of a panel, and how many panels' columns are updated at once away from the next panel.
-    static let width = 64
-    private static let group = 4
+package enum TiledQR {
+    /// The width of a panel: dgemm wants wide ones, the work that only one thread can do narrow ones.
+    package static let width = 64
+
+    /// The columns that are updated at once away from the next panel; a multiple of the width.
+    private static let group = 256
 
     /// The doubles of V₁ and T of one panel.
     static let blockSize = 2 * width * width
@@ -41,32 +43,28 @@ enum TiledQR {
             case update(Int, Range<Int>)
         }
         var (graph, tasks) = (TaskGraph(), [Task]())
-        let columnBlocks = (n + width - 1) / width
-        var writer = [Int?](repeating: nil, count: columnBlocks)
-        func columns(_ blocks: Range<Int>) -> Range<Int> { (blocks.lowerBound * width)..<min(n, blocks.upperBound * width) }
+        // The last task that wrote to each block of columns.
+        var writer = [Int?](repeating: nil, count: (n + width - 1) / width)
         for (p, panel) in panels.enumerated() {
             let task = graph.add(rank: 3 * p, after: writer[p])
             tasks.append(.panel(p))
             writer[p] = task
-            // In a wide matrix the last panel may be narrower than its block: what is right of it there is updated on their own.
-            if panel.columns.upperBound < columns(p..<(p + 1)).upperBound {
-                graph.add(rank: 3 * p + 2, after: task)
-                tasks.append(.update(p, panel.columns.upperBound..<columns(p..<(p + 1)).upperBound))
-            }
-            var block = p + 1
-            while block < columnBlocks {
-                let end = block == p + 1 ? block + 1 : min(columnBlocks, (block / group + 1) * group)
-                let update = graph.add(rank: p + 2 * block, after: task)
-                tasks.append(.update(p, columns(block..<end)))
-                for b in block..<end {
-                    if let earlier = writer[b] { graph.wait(update, for: earlier) }
-                    writer[b] = update
+            // The rest of the panel's own block, in a wide matrix; the next panel's block; then groups.
+            var first = panel.columns.upperBound
+            while first < n {
+                let size = first < (p + 2) * width ? width : group
+                let end = min(n, (first / size + 1) * size)
+                let update = graph.add(rank: p + 2 * (first / width), after: task)
+                tasks.append(.update(p, first..<end))
+                for block in (first / width)..<((end + width - 1) / width) {
+                    if let earlier = writer[block], earlier != task { graph.wait(update, for: earlier) }
+                    writer[block] = update
                 }
-                block = end
+                first = end
             }
         }
         let workers = ThreadPool.threadCount
-        let spaceSize = max(updateSpace(group * width), panels.map(panelSpace).max() ?? 0)
+        let spaceSize = max(2 * width * group, panels.map(panelSpace).max() ?? 0)
         let space = UnsafeMutablePointer<Double>.allocate(capacity: workers * spaceSize)
         defer { space.deallocate() }
         graph.run(workers: workers) { task, worker in
@@ -87,21 +85,20 @@ enum TiledQR {
         _ c: UnsafeMutablePointer<Double>, _ ldc: Int, cornered: Bool = false
     ) {
         _ = BLASThreads.single
-        let most = group * width
         // As many columns at once as leave sixteen groups, where there are enough.
-        let width = min(most, max(width, (count / 16 + 7) / 8 * 8))
-        let workers = ThreadPool.threadCount
-        let space = UnsafeMutablePointer<Double>.allocate(capacity: workers * updateSpace(width))
+        let atOnce = min(group, max(64, (count / 16 + 7) / 8 * 8))
+        let (workers, spaceSize) = (ThreadPool.threadCount, 2 * width * atOnce)
+        let space = UnsafeMutablePointer<Double>.allocate(capacity: workers * spaceSize)
         defer { space.deallocate() }
-        parallelFor(count: (count + width - 1) / width, maximumWorkers: workers) { index, worker in
-            let (start, end) = (index * width, min(count, (index + 1) * width))
+        parallelFor(count: (count + atOnce - 1) / atOnce, maximumWorkers: workers) { index, worker in
+            let (start, end) = (index * atOnce, min(count, (index + 1) * atOnce))
             for step in panels.indices {
                 let p = transposed ? step : panels.count - 1 - step
                 let first = cornered && !transposed ? max(start, panels[p].columns.lowerBound) : start
                 guard first < end else { continue }
                 apply(
                     panels[p], transposed: transposed, a, lda, blocks + p * blockSize, end - first, c + first * ldc, ldc,
-                    space + worker * updateSpace(width))
+                    space + worker * spaceSize)
             }
         }
     }
@@ -112,15 +109,13 @@ enum TiledQR {
     ) {
         let (first, w) = (panel.columns.lowerBound, panel.columns.count)
         let top = a + first + first * lda
-        let t = block + width * width
+        let t = block + w * w
         t.update(repeating: 0, count: w * w)
         lapack_larft(blasInt(w + panel.body.count), blasInt(w), top, leading(lda), tau + first, t, blasInt(w))
         copyUnitLower(top, lda, w, to: block)
     }
 
     // MARK: One panel
-
-    private static func updateSpace(_ columns: Int) -> Int { 2 * width * columns }
 
     private static func isContiguous(_ panel: Panel) -> Bool { panel.body.lowerBound == panel.columns.upperBound || panel.body.isEmpty }
 
@@ -134,7 +129,7 @@ enum TiledQR {
     ) {
         let (first, w, rows) = (panel.columns.lowerBound, panel.columns.count, panel.columns.count + panel.body.count)
         let top = a + first + first * lda
-        let t = block + width * width
+        let t = block + w * w
         t.update(repeating: 0, count: w * w)
         if isContiguous(panel) {
             _ = lapack_geqrt3(blasInt(rows), blasInt(w), top, leading(lda), t, blasInt(w))
@@ -168,7 +163,7 @@ enum TiledQR {
         _ c: UnsafeMutablePointer<Double>, _ ldc: Int, _ space: UnsafeMutablePointer<Double>
     ) {
         let (first, w, body) = (panel.columns.lowerBound, panel.columns.count, panel.body)
-        let (v1, t, v2) = (block, block + width * width, a + body.lowerBound + first * lda)
+        let (v1, t, v2) = (block, block + w * w, a + body.lowerBound + first * lda)
         let (top, below) = (c + first, c + body.lowerBound)
         let (product, scaled) = (space, space + w * count)
         RawProducts.multiply(true, w, count, w, v1, w, top, ldc, beta: 0, product, w)

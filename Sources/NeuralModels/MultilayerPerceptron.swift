@@ -231,7 +231,7 @@ extension Field {
             root[keyPath: path] = try Value(Setting(.map(kept + given), line: setting.line), path: place)
         }
         return Field(
-            name, range: Value.identifier, meaning: meaning, read: { $0[keyPath: path].settings.removing("name") },
+            name, range: Value.identifier, meaning: meaning, kinds: [Value.self], read: { $0[keyPath: path].settings.removing("name") },
             write: { try write(&$0, $1, $2) }, parts: { [$0[keyPath: path]] })
     }
 }

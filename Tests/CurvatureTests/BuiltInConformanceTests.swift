@@ -113,6 +113,116 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
     return problem
 }
 
+/// Every built-in optimizer passes the optimizers' suite on witnesses of other kinds than the zoo's too, and goes on in a fresh process:
+/// a network's loss, an energy, samples in batches, functions. What it reaches on the zoo is declared beside its own tests.
+@Suite(.serialized) struct BuiltInOptimizerTests {
+    /// Problem, optimizer and batches by their settings: what is made twice, in two processes, is equal.
+    struct Pairing: Codable, Sendable, CustomTestStringConvertible {
+        var optimizer: String
+        var problem: String
+        var batch: Int?
+        var testDescription: String { "\(optimizer)\(batch.map { ", batches of \($0)" } ?? "") on \(problem)" }
+
+        init(_ optimizer: String, _ problem: String, batch: Int? = nil) {
+            (self.optimizer, self.problem, self.batch) = (optimizer, problem, batch)
+        }
+
+        func makeOptimizer() throws -> any Optimizer {
+            var setting = Setting.map([.init("name", .scalar(optimizer))])
+            if let batch {
+                setting = setting.setting(["batch", "size"], to: .integer(batch)).setting(["batch", "holding"], to: .integer(2))
+            }
+            if optimizer == "adam", problem == "logistic-regression" { setting = setting.setting(["clipNorm"], to: .number(0.2)) }
+            return try Registry.withBuiltIns().optimizer(setting)
+        }
+
+        func makeProblem() throws -> any DifferentiableProblem {
+            switch problem {
+            case "burgers": return try smallBurgers()
+            case "deep-ritz-1d":
+                var setup = DeepRitzSetup()
+                setup.network = PerceptronSettings(width: 6, depth: 1)
+                return try setup.problem()
+            case "logistic-regression":
+                return try SyntheticLogisticRegression(samples: 60, classes: TwoGaussians(features: 4)).problem(seed: 2)
+            default:
+                var setup = Antiderivative()
+                (setup.functions, setup.validationFunctions, setup.testFunctions) = (9, 3, 4)
+                (setup.sensors, setup.points, setup.features) = (12, 10, 5)
+                (setup.branchWidth, setup.trunkWidth) = (6, 6)
+                return try setup.makeOperatorProblem(seed: 1)
+            }
+        }
+
+        func check() throws {
+            func check<P: DifferentiableProblem, O: Optimizer>(_ problem: P, _ optimizer: O) throws {
+                try OptimizerConformance.check(optimizer, on: problem, reaching: .descent(), steps: 10)
+            }
+            try check(try makeProblem(), try makeOptimizer())
+        }
+
+        func interrupted() throws -> InterruptedRun {
+            func cut<P: DifferentiableProblem, O: Optimizer>(_ problem: P, _ optimizer: O) throws -> InterruptedRun {
+                try OptimizerConformance.interrupted(optimizer, on: problem, steps: 10, seed: 3)
+            }
+            return try cut(try makeProblem(), try makeOptimizer())
+        }
+
+        func finish(_ run: InterruptedRun) throws {
+            func finish<P: DifferentiableProblem, O: Optimizer>(_ problem: P, _ optimizer: O) throws {
+                try run.finish(optimizer, on: problem)
+            }
+            try finish(try makeProblem(), try makeOptimizer())
+        }
+    }
+
+    static let pairings = [
+        Pairing("adam", "burgers", batch: 16), Pairing("l-bfgs", "burgers", batch: 30), Pairing("self-scaled-broyden", "burgers"),
+        Pairing("levenberg-marquardt", "burgers"), Pairing("gauss-newton", "burgers"), Pairing("adam", "deep-ritz-1d"),
+        Pairing("l-bfgs", "deep-ritz-1d"), Pairing("self-scaled-broyden", "deep-ritz-1d"),
+        Pairing("adam", "logistic-regression", batch: 20),
+        Pairing("l-bfgs", "logistic-regression", batch: 40), Pairing("adam", "antiderivative", batch: 3),
+        Pairing("l-bfgs", "antiderivative"), Pairing("levenberg-marquardt", "antiderivative"), Pairing("gauss-newton", "antiderivative"),
+    ]
+
+    @Test(arguments: pairings) func conforms(pairing: Pairing) throws { try pairing.check() }
+
+    @Test func goOnInAFreshProcess() async throws {
+        let cuts = try Self.pairings.map { try $0.interrupted() }
+        await #expect(processExitsWith: .success) { [cuts = cuts as [InterruptedRun]] in
+            for (cut, pairing) in zip(cuts, BuiltInOptimizerTests.pairings) { try pairing.finish(cut) }
+        }
+    }
+
+    @Test func everyOptimizerIsTried() throws {
+        #expect(Set(try Registry.withBuiltIns().optimizers.map(\.name)) == Set(Self.pairings.map(\.optimizer)))
+    }
+}
+
+/// Every setting of whatever is registered refuses what its listing says that it does not take, in its own name.
+@Suite struct BuiltInSettingsTests {
+    private func failures(of value: Any) -> [String] {
+        guard let value = value as? any Configurable else { return ["\(type(of: value)) has no settings"] }
+        return SettingsConformance.failures(of: value)
+    }
+
+    @Test func ofOptimizers() throws {
+        let registry = try Registry.withBuiltIns()
+        for entry in registry.optimizers { #expect(failures(of: try registry.optimizer(.scalar(entry.name))) == [], "\(entry.name)") }
+        #expect(SettingsConformance.failures(of: Batched(Clipped(Adam(), norm: 1), size: 3)) == [])
+    }
+
+    @Test func ofProblems() throws {
+        let registry = try Registry.withBuiltIns()
+        for entry in registry.problems { #expect(failures(of: try registry.problem(.scalar(entry.name))) == [], "\(entry.name)") }
+    }
+
+    @Test func ofCallbacks() throws {
+        let registry = try Registry.withBuiltIns()
+        for entry in registry.callbacks { #expect(failures(of: try registry.callback(.scalar(entry.name))) == [], "\(entry.name)") }
+    }
+}
+
 /// Every built-in callback passes the callbacks' suite, with settings by which it acts within the suite's steps.
 @Suite(.serialized) struct BuiltInCallbackTests {
     @Test func residualAdaptiveResampling() throws {

@@ -9,16 +9,37 @@ import Testing
 @Suite struct FaultTests {
     // MARK: Faults in evaluations
 
-    /// An optimizer as a stage of a pipeline on a problem whose evaluations can be made to go wrong.
+    /// An optimizer as the first stage of a pipeline on a problem whose evaluations can be made to go wrong.
     struct Method: Sendable, CustomTestStringConvertible {
-        typealias Faulty = FaultInjecting<ZooProblem>
+        /// How a run went, with what the watch saw.
+        struct Course {
+            var result: RunResult
+            var seen: Watch.Seen
+            var term: String
+        }
+
         var name: String
-        var stage: @Sendable (RecoveryPolicy) -> Stage<Faulty>
+        var run: @Sendable (FaultInjector.Kind, _ iteration: Int, _ healthy: Int, RecoveryPolicy, RunFolder) throws -> Course
         var testDescription: String { name }
 
-        init(_ name: String, _ optimizer: some Optimizer) {
+        init(_ name: String, _ optimizer: some Optimizer, samples: Bool = false) {
             self.name = name
-            stage = { Stage(dynamic: name, optimizer, until: .iterations(30), onBreakdown: $0) }
+            run = { kind, iteration, healthy, policy, folder in
+                func run<P: DifferentiableProblem>(_ base: P) throws -> Course {
+                    let problem = FaultInjecting(base)
+                    let watch = Watch(problem.injector, arming: kind, atIteration: iteration, after: healthy)
+                    let pipeline = Pipeline(
+                        minimizing: problem,
+                        stages: [
+                            Stage(dynamic: name, optimizer, until: .iterations(30), onBreakdown: policy),
+                            Stage(dynamic: "last", Adam(), until: .iterations(3)),
+                        ])
+                    let result = try pipeline.start(seed: 1, callbacks: [watch, RecordTrajectory(in: folder)])
+                    return Course(result: result, seen: watch.seen.withLock { $0 }, term: problem.terms[0])
+                }
+                guard samples else { return try run(ZooProblem.named("extended-rosenbrock") ?? .rosenbrock) }
+                return try run(try SyntheticLogisticRegression(samples: 60, classes: TwoGaussians(features: 4)).problem(seed: 2))
+            }
         }
     }
 
@@ -26,26 +47,29 @@ import Testing
         Method("adam", Adam(learningRate: 1e-2)), Method("l-bfgs", LBFGS()), Method("self-scaled-broyden", SelfScaledBroyden()),
         Method("levenberg-marquardt", LevenbergMarquardt()), Method("gauss-newton", GaussNewton()),
         Method("clipped", Clipped(Adam(learningRate: 1e-2), norm: 1)),
+        Method("batched", Batched(Adam(learningRate: 1e-2), size: 20, holding: 2), samples: true),
+        Method("batched-lbfgs", Batched(LBFGS(), size: 20, holding: 5), samples: true),
     ]
 
     @Test(arguments: methods, FaultInjector.Kind.allCases) func inEvaluations(_ method: Method, kind: FaultInjector.Kind) throws {
         for (iteration, healthy) in [(0, 0), (0, 1), (1, 0), (3, 1), (4, 2)] {
             for policy in [RecoveryPolicy.handOver, .restart(atMost: 2), .stop] {
-                let problem = FaultInjecting(ZooProblem.named("extended-rosenbrock") ?? .rosenbrock)
-                let watch = Watch(problem.injector, arming: kind, atIteration: iteration, after: healthy)
                 let folder = try Folder()
-                let pipeline = Pipeline(
-                    minimizing: problem,
-                    stages: [method.stage(policy), Stage(dynamic: "last", Adam(), until: .iterations(3))])
-                let result = try pipeline.start(seed: 1, callbacks: [watch, RecordTrajectory(in: folder.run)])
+                let course = try method.run(kind, iteration, healthy, policy, folder.run)
+                let (result, seen) = (course.result, course.seen)
                 let events = try folder.events()
                 let place = "\(method.name), \(kind) after iteration \(iteration), evaluation \(healthy + 1), \(policy): \(events)"
-                let seen = watch.seen.withLock { $0 }
-                #expect(seen.breakdowns == 1, "\(place)")
+                #expect(seen.breakdowns.count == 1, "\(place)")
                 #expect(seen.movedAtBreakdown == false, "the breakdown moved the parameters: \(place)")
                 #expect(result.parameters.values.isFinite && result.stages.allSatisfy { $0.loss != nil }, "\(place)")
-                #expect(events.contains { $0.event == "stage ended" && $0.detail.contains("\(method.name): broke down: ") }, "\(place)")
+                // The term and the place of the fault, in the verdict and in the run's file.
+                let fault = seen.breakdowns.first?.fault
+                #expect(fault?.term == course.term && fault?.sample.hasPrefix("injected fault ") == true, "\(place)")
+                let named = "term “\(course.term)” at injected fault "
+                let ends = events.filter { $0.event == "stage ended" && $0.detail.contains("\(method.name): broke down: ") }
+                #expect(ends.count == 1 && ends[0].detail.contains(named), "\(place)")
                 let recoveries = events.filter { $0.event == "recovered" }
+                #expect(recoveries.allSatisfy { $0.detail.contains(named) }, "\(place)")
                 switch policy {
                 case .handOver:
                     #expect(recoveries.count == 1 && recoveries[0].detail.hasSuffix("hands over from the best point"), "\(place)")
@@ -85,6 +109,9 @@ import Testing
     @Test func aBadPointIsNamed() throws {
         for (name, optimizer) in [
             ("adam", Adam() as any Optimizer), ("l-bfgs", LBFGS()), ("lm", LevenbergMarquardt()), ("gn", GaussNewton()),
+            ("self-scaled-broyden", SelfScaledBroyden()), ("clipped", Clipped(Adam(), norm: 1)),
+            // One of the two batches of an epoch has the bad point.
+            ("batched", Batched(Adam(), size: 5)),
         ] {
             let folder = try Folder()
             func stage<O: Optimizer>(_ optimizer: O) throws -> Stage<PhysicsInformedProblem> {
@@ -154,9 +181,9 @@ import Testing
 // MARK: Support
 
 /// Makes evaluations go wrong after some iteration until the run recovers, and watches what a breakdown leaves.
-private struct Watch: Callback {
+struct Watch: Callback {
     struct Seen {
-        var breakdowns = 0
+        var breakdowns: [Breakdown] = []
         var movedAtBreakdown = false
         var parameters: Vector?
         var isDone = false
@@ -184,9 +211,9 @@ private struct Watch: Callback {
         switch event {
         case .stageStarted where iteration == 0 && observation.totalIteration == 0: arm(here)
         case .stepTaken(let report):
-            if case .brokeDown = report.verdict {
+            if case .brokeDown(let breakdown) = report.verdict {
                 seen.withLock {
-                    $0.breakdowns += 1
+                    $0.breakdowns.append(breakdown)
                     $0.movedAtBreakdown = $0.parameters.map { $0.elements.map(\.bitPattern) != here.elements.map(\.bitPattern) } ?? false
                 }
                 injector.disarm()

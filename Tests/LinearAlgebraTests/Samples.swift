@@ -51,7 +51,7 @@ func withThreads<R>(_ count: Int, _ body: () throws -> R) rethrows -> R {
     }
 }
 
-private let threadCountInUse = Locked(())
+private let threadCountInUse = Locked(false)
 
 /// What `body` computes on 1, 2, 3 and 8 threads.
 func onThreads<R>(_ body: () throws -> R) rethrows -> [R] { try [1, 2, 3, 8].map { try withThreads($0, body) } }

@@ -1,5 +1,6 @@
 import LinearAlgebra
 import OptimizationCore
+import OptimizationTesting
 import Synchronization
 import Testing
 
@@ -52,8 +53,87 @@ private func capabilities(of problem: any Problem) -> [String] {
         #expect(fits(Steepest(), Bowl()) && fits(Steepest(), Clouds()))
         #expect(!fits(Batched(Steepest(), size: 1), Bowl()) && fits(Batched(Steepest(), size: 1), Clouds()))
         #expect(!fits(Batched(Newton(), size: 1), Clouds()) && fits(Batched(Newton(), size: 1), Everything()))
-        #expect(fits(Clipped(Steepest(), norm: 1), Bowl()))
     }
+
+    /// A clipped method needs what its base needs, no more and no less, in batches too; a first-order method is all that can be clipped.
+    @Test(arguments: [Bare(), Bowl(), Clouds(), Everything()] as [any Problem])
+    func aClippedMethodFitsWhereItsBaseFits(problem: any Problem) {
+        func fits<O: Optimizer>(_ optimizer: O) -> Bool { problem is O.Objective && O.Samples.admits(problem) }
+        let isDifferentiable = problem is any DifferentiableProblem
+        #expect(fits(Steepest()) == isDifferentiable)
+        #expect(fits(Clipped(Steepest(), norm: 1)) == isDifferentiable)
+        #expect(fits(Clipped(Clipped(Steepest(), norm: 2), norm: 1)) == isDifferentiable)
+        let isSampled = isDifferentiable && problem is any SampledProblem
+        #expect(fits(Batched(Clipped(Steepest(), norm: 1), size: 1)) == isSampled)
+    }
+
+    @Test func clippedMethodsAreRefusedByThePreflight() throws {
+        func preflight<P: Problem>(_ problem: P, _ stage: (P) -> Stage<P>) throws {
+            _ = try Pipeline(minimizing: problem, stages: [stage(problem)]).preflight()
+        }
+        try preflight(Bowl()) { _ in Stage(dynamic: "clipped", Clipped(Steepest(), norm: 1), until: .iterations(1)) }
+        let need = #expect(throws: PairingError.self) {
+            try preflight(Bare()) { _ in Stage(dynamic: "clipped", Clipped(Steepest(), norm: 1), until: .iterations(1)) }
+        }
+        #expect(need?.need == "DifferentiableProblem")
+        let samples = #expect(throws: PairingError.self) {
+            try preflight(Bowl()) { _ in
+                Stage(dynamic: "clipped", Batched(Clipped(Steepest(), norm: 1), size: 1), until: .iterations(1))
+            }
+        }
+        #expect(samples?.need.contains("SampledProblem") == true)
+    }
+
+    // MARK: The fault injector
+
+    @Test(arguments: [Bare(), Bowl(), Clouds(), Everything()] as [any Problem])
+    func theInjectorOffersExactlyWhatItsBaseOffers(problem: any Problem) throws {
+        func injecting<P: Problem>(_ problem: P) -> any Problem { FaultInjecting(problem) }
+        let faulty = injecting(problem)
+        #expect(capabilities(of: faulty) == capabilities(of: problem))
+        #expect(offers(of: faulty) == offers(of: problem))
+        // And, unarmed, with the base's values.
+        let θ = Vector(repeating: 0.25, count: problem.layout.count)
+        #expect(try ProblemConformance.parityFailures(of: faulty, with: problem, at: θ) == [])
+    }
+
+    /// Every capability through which values flow delivers faulty ones while the injector is armed, views and revisions included.
+    @Test func theInjectorActsThroughEveryCapability() throws {
+        let faulty = FaultInjecting(Everything())
+        let θ: Vector = [0.25]
+        let view = try faulty.restricted(to: Batch([[0, 1]]))
+        let revised = try faulty.revised(by: Nothing())
+        #expect(revised.version == 1)
+        var archive = Archive()
+        revised.encodeRevisions(into: &archive)
+        #expect(try faulty.restoringRevisions(from: archive).version == 1)
+        #expect(try faulty.monitorLoss(at: θ) == Everything().monitorLoss(at: θ))
+        #expect(try faulty.referenceError(at: θ) == Everything().referenceError(at: θ))
+        for kind in FaultInjector.Kind.allCases {
+            let spoilsValues = kind != .derivativesOnly
+            for problem in [faulty, view, revised] {
+                faulty.injector.arm(kind, after: 0)
+                #expect(try problem.loss(at: θ).isFinite == !spoilsValues)
+                #expect(try problem.residual(at: θ).isFinite == !spoilsValues)
+                #expect(try !problem.lossAndGradient(at: θ).gradient.isFinite)
+                let linearization = try problem.linearization(at: θ)
+                #expect(linearization.residual.isFinite == !spoilsValues)
+                #expect(!linearization.product([1]).isFinite && !linearization.transposedProduct(linearization.residual).isFinite)
+                #expect(!Vector(linearization.jacobian().elements).isFinite)
+                #expect(!Vector(linearization.gramian().elements).isFinite)
+                #expect(!Vector(linearization.kernel().elements).isFinite)
+                #expect(try !problem.hessian(at: θ).product([1]).isFinite)
+                #expect(problem.locateFault(at: θ) == Fault(term: "loss", sample: "injected fault 5"))
+                #expect(faulty.injector.disarm() == 5)
+                #expect(problem.locateFault(at: θ) == nil)
+                #expect(try problem.lossAndGradient(at: θ).isFinite)
+            }
+        }
+    }
+}
+
+private struct Nothing: Revision {
+    var summary: String { "changes nothing" }
 }
 
 /// A problem that offers nothing beyond being one.

@@ -108,7 +108,7 @@ private struct Disturbed: DifferentiableProblem {
 
 @Suite(.serialized) struct CallbackConformanceTests {
     @Test func rightCallbacksConform() throws {
-        #expect(try CallbackConformance.check(on: ZooProblem.wood) { Summing() }.checks.count == 8)
+        #expect(try CallbackConformance.check(on: ZooProblem.wood) { Summing() }.checks.count == 9)
         try CallbackConformance.check(on: Fitting()) { Summing(revisesEvery: 3) }
     }
 
@@ -156,5 +156,29 @@ private struct Disturbed: DifferentiableProblem {
     @Test func aDefaultOutOfRangeIsFound() throws {
         let report = try CallbackConformance.report(on: ZooProblem.wood) { OutOfRange() }
         #expect(report.failures.map(\.name) == ["accepts its own settings"])
+    }
+
+    @Test func aSettingThatTakesTooMuchIsFound() throws {
+        struct Lenient: Callback, Configurable {
+            var every = 2
+            init() {}
+            static let identifier = "lenient"
+            static let summary = "takes a cadence of zero"
+            static var fields: [Field<Lenient>] {
+                [
+                    Field("every", range: "≥ 1", meaning: "is a cadence", read: { .integer($0.every) }) { root, setting, path in
+                        guard let count = setting.text.flatMap(Int.init), (0...Int(Int32.max)).contains(count) else {
+                            throw ConfigurationError(path: path, reason: "no cadence")
+                        }
+                        root.every = count
+                    }
+                ]
+            }
+            var name: String { Self.identifier }
+            func handle(_ event: RunEvent, state: inout Stateless, in observation: Observation) -> [RunRequest] { [] }
+        }
+        let report = try CallbackConformance.report(on: ZooProblem.wood) { Lenient() }
+        #expect(report.failures.map(\.name) == ["refuses bad settings"])
+        #expect(report.description.contains("“every: 0” is accepted, where the schema says: ≥ 1"))
     }
 }

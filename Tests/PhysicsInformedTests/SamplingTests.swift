@@ -66,6 +66,66 @@ import Testing
     }
 }
 
+@Suite struct HaltonTests {
+    private func sequence(_ dimension: Int, seed: UInt64 = 5) -> HaltonSequence {
+        var random = RandomStream(seed: seed, name: "scramble")
+        return HaltonSequence(dimension: dimension, scrambledBy: &random)
+    }
+
+    /// Of bᵐ successive points from a multiple of bᵐ on, each interval of length b⁻ᵐ has one: for the first and for a later stretch.
+    @Test(arguments: [(0, 2, 9), (1, 3, 6), (2, 5, 4), (3, 7, 3), (7, 19, 2), (19, 71, 1)])
+    func oneDimensionalStratification(coordinate: Int, base: Int, m: Int) {
+        let sequence = sequence(20)
+        let count = (0..<m).reduce(1) { power, _ in power * base }
+        for first in [0, 3 * count] {
+            let cells = (first..<(first + count)).map { Int(sequence.coordinate(coordinate, of: $0) * Double(count)) }
+            #expect(cells.sorted() == Array(0..<count))
+        }
+    }
+
+    /// Over many scrambles any one point is uniform: χ² over 9 × 9 cells stays within six standard deviations √(2·80) of its mean,
+    /// and independent in two coordinates. Point 0, whose digits are all zero, and one in the middle.
+    @Test(arguments: [0, 12_345]) func eachPointIsUniform(point: Int) {
+        let (seeds, cells) = (6000, 9)
+        var counts = Array(repeating: 0, count: cells * cells)
+        var mean = 0.0
+        for seed in 0..<seeds {
+            let sequence = sequence(8, seed: UInt64(seed))
+            let (x, y) = (sequence.coordinate(1, of: point), sequence.coordinate(7, of: point))
+            counts[Int(x * Double(cells)) * cells + Int(y * Double(cells))] += 1
+            mean += y / Double(seeds)
+        }
+        let expected = Double(seeds) / Double(cells * cells)
+        let χ² = counts.reduce(0.0) { $0 + (Double($1) - expected) * (Double($1) - expected) / expected }
+        let freedom = Double(cells * cells - 1)
+        #expect(abs(χ² - freedom) < 6 * (2 * freedom).squareRoot(), "\(χ²)")
+        // The mean of n uniform numbers has the standard deviation 1/√(12n).
+        #expect(abs(mean - 0.5) < 6 / (12 * Double(seeds)).squareRoot(), "\(mean)")
+    }
+
+    /// Unscrambled, the first 17 points in the bases 17 and 19 are (i/17, i/19): their correlation is 1. Scrambled, the digits are
+    /// independent: r has the variance 1/16, its mean over 200 scrambles the standard deviation 1/√(16·200).
+    @Test func patternsOfLargeBasesAreBroken() {
+        var mean = 0.0
+        for seed in 0..<200 {
+            let sequence = sequence(8, seed: UInt64(seed))
+            let (x, y) = ((0..<17).map { sequence.coordinate(6, of: $0) }, (0..<17).map { sequence.coordinate(7, of: $0) })
+            let (a, b) = (x.reduce(0, +) / 17, y.reduce(0, +) / 17)
+            let xy = zip(x, y).reduce(0.0) { $0 + ($1.0 - a) * ($1.1 - b) }
+            let (xx, yy) = (x.reduce(0.0) { $0 + ($1 - a) * ($1 - a) }, y.reduce(0.0) { $0 + ($1 - b) * ($1 - b) })
+            mean += xy / (xx * yy).squareRoot() / 200
+        }
+        #expect(abs(mean) < 6 / (16.0 * 200).squareRoot(), "\(mean)")
+    }
+
+    @Test func scramblingFollowsItsStream() {
+        func points(_ seed: UInt64) -> [Double] { (0..<50).map { sequence(3, seed: seed).coordinate(2, of: $0) } }
+        #expect(points(1) == points(1))
+        #expect(points(1) != points(2))
+        #expect(points(1).allSatisfy { $0 >= 0 && $0 < 1 })
+    }
+}
+
 @Suite struct PointSamplingTests {
     private func points(_ sampling: PointSampling, _ count: Int, _ dimension: Int, seed: UInt64 = 1) throws -> Matrix {
         var random = RandomStream(seed: seed, name: "points")

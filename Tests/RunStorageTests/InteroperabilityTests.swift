@@ -3,17 +3,27 @@ import RunStorage
 import Testing
 
 /// The files are plain HDF5: Python and HDF5's own tools open them.
+///
+/// `make test` installs both. Where they are missing the tests are skipped, and said to be; with CI=true they fail.
 @Suite struct InteroperabilityTests {
     /// The system's Python with h5py, where there is one.
-    static func python(_ script: String, _ arguments: [String]) throws -> String? {
-        for program in ["/usr/bin/python3", "/usr/local/bin/python3", "/opt/homebrew/bin/python3"] {
-            guard let probe = try output(of: program, ["-c", "import h5py"]), probe.status == 0 else { continue }
-            let result = try output(of: program, ["-c", script] + arguments)
-            #expect(result?.status == 0, "\(result?.text ?? "")")
-            return result?.text
-        }
-        print("h5py is not installed (apt-get install python3-h5py): its tests are skipped")
-        return nil
+    static let pythonWithH5py = ["/usr/bin/python3", "/usr/local/bin/python3", "/opt/homebrew/bin/python3"].first { program in
+        (try? output(of: program, ["-c", "import h5py"]))?.status == 0
+    }
+    static let h5dump = ["/usr/bin/h5dump", "/usr/local/bin/h5dump", "/opt/homebrew/bin/h5dump"].first { program in
+        (try? output(of: program, ["--version"]))?.status == 0
+    }
+
+    static let needsH5py = ConditionTrait.enabled(
+        if: pythonWithH5py != nil || isContinuousIntegration, "h5py is not installed: scripts/install-system-packages --tests")
+    static let needsH5dump = ConditionTrait.enabled(
+        if: h5dump != nil || isContinuousIntegration, "h5dump is not installed: scripts/install-system-packages --tests")
+
+    static func python(_ script: String, _ arguments: [String]) throws -> String {
+        let program = try #require(pythonWithH5py, "no Python of the system has h5py: scripts/install-system-packages --tests")
+        let result = try #require(try output(of: program, ["-c", script] + arguments))
+        #expect(result.status == 0, "\(result.text)")
+        return result.text
     }
 
     static func run(_ scratch: Scratch) throws -> RunFolder {
@@ -26,7 +36,7 @@ import Testing
         return folder
     }
 
-    @Test func h5pyReadsARun() throws {
+    @Test(needsH5py) func h5pyReadsARun() throws {
         let scratch = try Scratch()
         let folder = try Self.run(scratch)
         let loss = try RunFile.open(folder.runFilePath).reals("loss", in: .trajectory)
@@ -40,7 +50,7 @@ import Testing
                 print(f["fields/solution/values"][1, 2], list(f["fields/solution"].attrs["axes"]), f["fields/solution/axes/x"][0])
                 print(f["result"].attrs["outcome"], f["result/parameters"].shape)
             """
-        guard let text = try Self.python(script, [folder.runFilePath]) else { return }
+        let text = try Self.python(script, [folder.runFilePath])
         let lines = text.split(separator: "\n").map(String.init)
         #expect(lines.first == "curvature run 7 ['even', 'odd'] {name: bowl, count: 5}")
         let last = try #require(loss.last)
@@ -56,7 +66,7 @@ import Testing
         #expect(lines[4] == "budget spent (5,)")
     }
 
-    @Test func h5pyReadsACheckpointAndItsOddNumbers() throws {
+    @Test(needsH5py) func h5pyReadsACheckpointAndItsOddNumbers() throws {
         let scratch = try Scratch()
         var (archive, inner) = (Archive(), Archive())
         inner.set("odd", [-0.0, .infinity, Double(bitPattern: 0xfff8_0000_dead_beef)], unit: "m")
@@ -71,7 +81,7 @@ import Testing
                 print(odd[:].tobytes().hex(), odd.attrs["unit"], f["run/count"][()], list(f["run/inner/texts"].asstr()), list(f["run"]))
                 print(f["parameters"][:], f.attrs["iteration"], f.attrs["format"])
             """
-        guard let text = try Self.python(script, [entry.file]) else { return }
+        let text = try Self.python(script, [entry.file])
         #expect(
             text == """
                 0000000000000080000000000000f07fefbeadde0000f8ff m -5 ['', '‖∇L‖ ✓'] ['inner', 'count']
@@ -80,20 +90,17 @@ import Testing
                 """)
     }
 
-    @Test func h5dumpOpensBothFiles() throws {
+    @Test(needsH5dump) func h5dumpOpensBothFiles() throws {
+        let program = try #require(Self.h5dump, "h5dump is not installed: scripts/install-system-packages --tests")
         let scratch = try Scratch()
         let folder = try Self.run(scratch)
-        let programs = ["/usr/bin/h5dump", "/usr/local/bin/h5dump", "/opt/homebrew/bin/h5dump"]
         let checkpoint = try folder.checkpoints.latest().entry.file
         for (file, wanted) in [(folder.runFilePath, ["/trajectory/loss", "/result"]), (checkpoint, ["/run/optimizer", "/parameters"])] {
-            guard let result = try programs.lazy.compactMap({ try output(of: $0, ["-n", file]) }).first else {
-                print("h5dump is not installed (apt-get install hdf5-tools): its test is skipped")
-                return
-            }
+            let result = try #require(try output(of: program, ["-n", file]))
             #expect(result.status == 0, "\(result.text)")
             for name in wanted { #expect(result.text.contains(name)) }
-            let whole = try programs.lazy.compactMap { try output(of: $0, [file]) }.first
-            #expect(whole?.status == 0 && whole?.text.contains("unable") == false)
+            let whole = try #require(try output(of: program, [file]))
+            #expect(whole.status == 0 && !whole.text.contains("unable"), "\(whole.text)")
         }
     }
 

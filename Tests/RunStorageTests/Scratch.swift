@@ -23,6 +23,9 @@ func bytes(of path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(f
 
 func write(_ bytes: [UInt8], to path: String) throws { try Data(bytes).write(to: URL(fileURLWithPath: path)) }
 
+/// Whether the tests run where everything that they need has been installed: what is missing is a failure then.
+let isContinuousIntegration = ["1", "true"].contains(ProcessInfo.processInfo.environment["CI"]?.lowercased())
+
 /// Runs a program and gives its exit status and what it printed; nil where it is not installed.
 func output(of program: String, _ arguments: [String]) throws -> (status: Int32, text: String)? {
     guard FileManager.default.isExecutableFile(atPath: program) else { return nil }

@@ -8,14 +8,21 @@ import Testing
 @Suite struct GuidedOptimizerTests {
     /// Clipped, because a fixed rate times the gradients of these functions (up to 1e6) is no method.
     @Test(arguments: ZooProblem.smooth) func firstOrderRule(problem: ZooProblem) throws {
-        try OptimizerConformance.check(Clipped(NesterovMomentum(learningRate: 1e-4), norm: 1), on: problem)
+        try OptimizerConformance.check(Clipped(NesterovMomentum(learningRate: 1e-4), norm: 1), on: problem, reaching: .descent())
     }
 
     @Test func fullOptimizer() throws {
-        try checkContract(of: SpectralGradient())
+        try checkContract(of: SpectralGradient(), reaching: declared)
         var registry = try Registry.withBuiltIns()
         try registry.install(SpectralGradientPlugin.self)
         #expect(registry.optimizers.last?.need == "DifferentiableProblem")
+    }
+
+    @Test func fullOptimizerInAFreshProcess() async throws {
+        let cut = try OptimizerConformance.interrupted(SpectralGradient(), on: ZooProblem.wood)
+        await #expect(processExitsWith: .success) { [cut = cut as InterruptedRun] in
+            try cut.finish(SpectralGradient(), on: ZooProblem.wood)
+        }
     }
 
     /// On a quadratic the step length finds the curvatures: to rounding within 50 steps (steepest descent would need about κ·ln ε = 650).
@@ -39,8 +46,8 @@ import Testing
     }
 
     @Test func valleyTakesEveryDifferentiableMethod() throws {
-        try OptimizerConformance.check(LBFGS(), on: Valley())
-        #expect(throws: PairingError.self) { try OptimizerConformance.check(GaussNewton(), on: Valley()) }
+        try OptimizerConformance.check(LBFGS(), on: Valley(), reaching: DeclaredAccuracy(1e-9, within: 100))
+        #expect(throws: PairingError.self) { try OptimizerConformance.check(GaussNewton(), on: Valley(), reaching: .descent()) }
     }
 
     /// What differences leave of the equation falls by 2⁶ with half the step.

@@ -55,7 +55,11 @@ public struct GaussNewton: Optimizer, Configurable {
         switch TruncatedLeastSquares.solve(model.jacobian(), -model.residual, relativeTolerance: relativeCutoff) {
         case .success(let solution): solved = solution
         case .failure(let failure):
-            return ended(.brokeDown(Breakdown(.linearSolver, "the truncated solution with the Jacobian failed: \(failure)")))
+            return ended(
+                .brokeDown(
+                    Breakdown(
+                        .linearSolver, "the truncated solution with the Jacobian failed: \(failure)", lookingAt: [here.parameters.values],
+                        on: problem)))
         }
         let σ = solved.singularValues
         let details: [StepReport.Detail] = [
@@ -74,7 +78,9 @@ public struct GaussNewton: Optimizer, Configurable {
         }
         guard let sample = found else {
             let reason = result.failure?.description ?? "no step"
-            return ended(.brokeDown(Breakdown(.lineSearch, "no step along the Gauss–Newton direction: \(reason)")), details)
+            let breakdown = Breakdown(
+                .lineSearch, "no step along the Gauss–Newton direction: \(reason)", lookingAt: [here.parameters.values + d], on: problem)
+            return ended(.brokeDown(breakdown), details)
         }
         let there = try here.accepting(sample, on: problem)
         guard there.isFinite else { return ended(.brokeDown(.nonFinite(at: there.parameters.values, on: problem)), details) }

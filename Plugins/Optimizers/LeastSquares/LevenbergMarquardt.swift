@@ -63,6 +63,9 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                 loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict,
                 details: [.init("damping", damping), .init("gainRatio", lastRatio), .init("trials", Double(trials))], floor: floor)
         }
+        func broken(_ reason: Breakdown.Reason, _ detail: String, lookingAt point: Vector) -> StepReport {
+            ended(.brokeDown(Breakdown(reason, detail, lookingAt: [point], on: problem)))
+        }
         guard here.isFinite else { return ended(.brokeDown(.nonFinite(at: here.parameters.values, on: problem))) }
         if here.hasVanishingGradient { return ended(.stationary, floor: .vanishingGradient(here.gradient.norm)) }
 
@@ -71,13 +74,13 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         switch solver.resolved(parameters: here.parameters.count, residuals: problem.residualCount) {
         case .jacobian:
             do { system = try JacobianSystem(model) } catch {
-                return ended(.brokeDown(Breakdown(.linearSolver, "the Jacobian could not be factorised: \(error)")))
+                return broken(.linearSolver, "the Jacobian could not be factorised: \(error)", lookingAt: here.parameters.values)
             }
         case .kernel: system = scaling == .identity ? KernelSystem(model) : ScaledKernelSystem(model)
         case .gramian, .automatic: system = GramianSystem(model)
         }
         let largest = system.largestDiagonal
-        guard largest.isFinite else { return ended(.brokeDown(Breakdown(.nonFinite, "the Jacobian is not finite"))) }
+        guard largest.isFinite else { return broken(.nonFinite, "the Jacobian is not finite", lookingAt: here.parameters.values) }
         let D = scale(&state, system, count: here.parameters.count)
         // λ multiplies D: relative to the greatest curvature where D = I, to one where D carries the curvature.
         var λ = state.damping ?? damping.start(scale: scaling == .identity ? Swift.max(largest, Double.leastNormalMagnitude) : 1)
@@ -89,7 +92,8 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
             let solution = system.step(damping: λ.value, scale: D)
             guard case .success(let d) = solution, d.isFinite else {
                 if λ.value >= damping.maximum {
-                    return ended(.brokeDown(Breakdown(.linearSolver, "the damped equations cannot be solved with the greatest damping")))
+                    return broken(
+                        .linearSolver, "the damped equations cannot be solved with the greatest damping", lookingAt: here.parameters.values)
                 }
                 (λ, lastRatio) = (damping.updated(λ, gainRatio: -.infinity), -.infinity)
                 continue
@@ -120,8 +124,9 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                 if let boldest, case .stationary(let finding) = try here.deadEnd(along: boldest, on: problem) {
                     return ended(.stationary, floor: finding)
                 }
-                return ended(
-                    .brokeDown(Breakdown(.regularization, "the damping reached its bound, \(damping.maximum), without a decrease")))
+                return broken(
+                    .regularization, "the damping reached its bound, \(damping.maximum), without a decrease",
+                    lookingAt: here.parameters.values + (boldest ?? d))
             }
             λ = damping.updated(λ, gainRatio: Swift.min(ρ, damping.acceptance))
         }

@@ -63,7 +63,10 @@ struct Descent {
             return .ended(.brokeDown(.nonFinite(at: here.parameters.values - first * here.gradient, on: problem)))
         }
         let reasons = [failure, steepest.failure].compactMap { $0?.description }.joined(separator: "; along −∇L: ")
-        return .ended(.brokeDown(Breakdown(.lineSearch, "the line search found no step: \(reasons)")))
+        let θ = here.parameters.values
+        let tried = [direction.map { θ + $0 }, θ - first * here.gradient].compactMap { $0 }
+        return .ended(
+            .brokeDown(Breakdown(.lineSearch, "the line search found no step: \(reasons)", lookingAt: tried, on: problem)))
     }
 
     private func trialStep(slope: Double, decrease: Double?) -> Double {

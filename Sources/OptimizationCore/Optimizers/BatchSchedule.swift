@@ -39,9 +39,11 @@ public struct BatchSettings: Configurable, Hashable {
                     path: path, line: setting.line, reason: "should be a map from sample sets to sizes, such as {interior: 512}")
             }
             root.sizes = try pairs.map { pair in
-                guard let text = pair.value.text, let count = Int(text.replacing("_", with: "")), count > 0 else {
+                guard let text = pair.value.text, let count = Int(text.replacing("_", with: "")), (1...Int(Int32.max)).contains(count)
+                else {
                     throw ConfigurationError(
-                        path: "\(path).\(pair.key)", line: pair.value.line, reason: "“\(pair.value)” is not a whole number ≥ 1")
+                        path: "\(path).\(pair.key)", line: pair.value.line,
+                        reason: "“\(pair.value)” is not a whole number from 1 to \(Int32.max)")
                 }
                 return SampleSet(name: pair.key, count: count)
             }

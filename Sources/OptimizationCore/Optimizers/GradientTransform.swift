@@ -100,4 +100,10 @@ extension Breakdown {
         }
         return Breakdown(.nonFinite, "the loss or its gradient is not finite", fault: problem.locateFault(at: θ))
     }
+
+    /// A breakdown with the term and sample at fault at the first of `points` where the problem finds one: a search whose trials were
+    /// not finite, or a matrix that was not, may have failed for that. One search for a fault a point.
+    public init(_ reason: Reason, _ detail: String, lookingAt points: [Vector], on problem: any DifferentiableProblem) {
+        self.init(reason, detail, fault: points.lazy.filter(\.isFinite).compactMap { problem.locateFault(at: $0) }.first)
+    }
 }

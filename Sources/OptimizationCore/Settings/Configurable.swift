@@ -55,18 +55,23 @@ public struct Field<Root>: Sendable {
     public let meaning: String
     /// The unit or the inequality that the value must satisfy, e.g. "> 0".
     public let range: String
+    /// What the field may hold where it holds something with settings of its own: one kind, or several to choose from by name.
+    public let kinds: [any Configurable.Type]
     let read: @Sendable (Root) -> Setting
     let write: @Sendable (inout Root, Setting, String) throws -> Void
     let parts: @Sendable (Root) -> [any Configurable]
 
-    /// `parts` gives, where the value has settings of its own, what it may be: one part, or one of each kind to choose from, that of
-    /// the root's kind with the root's settings.
+    /// A field of a form of its own. `range` is a promise that the conformance suite tries, where it can read it: `> 0`, `≥ 1, ≤ 9`,
+    /// `in [0, 1)`, `true or false`, `a | b`, `a list, each …`. `parts` gives, where the value has settings of its own, what it may be: one
+    /// part, or one of each kind to choose from, that of the root's kind with the root's settings.
     public init(
-        _ name: String, range: String, meaning: String, read: @escaping @Sendable (Root) -> Setting,
+        _ name: String, range: String, meaning: String, kinds: [any Configurable.Type] = [],
+        read: @escaping @Sendable (Root) -> Setting,
         write: @escaping @Sendable (inout Root, Setting, _ path: String) throws -> Void,
         parts: @escaping @Sendable (Root) -> [any Configurable] = { _ in [] }
     ) {
-        (self.name, self.range, self.meaning, self.read, self.write, self.parts) = (name, range, meaning, read, write, parts)
+        (self.name, self.range, self.meaning, self.kinds) = (name, range, meaning, kinds)
+        (self.read, self.write, self.parts) = (read, write, parts)
     }
 
     /// The field's value in `root`, as written.
@@ -76,8 +81,8 @@ public struct Field<Root>: Sendable {
     public func lifted<Outer>(to path: WritableKeyPath<Outer, Root> & Sendable) -> Field<Outer> {
         let (read, write, parts) = (read, write, parts)
         return Field<Outer>(
-            name, range: range, meaning: meaning, read: { read($0[keyPath: path]) }, write: { try write(&$0[keyPath: path], $1, $2) },
-            parts: { parts($0[keyPath: path]) })
+            name, range: range, meaning: meaning, kinds: kinds, read: { read($0[keyPath: path]) },
+            write: { try write(&$0[keyPath: path], $1, $2) }, parts: { parts($0[keyPath: path]) })
     }
 }
 
@@ -121,7 +126,8 @@ extension Field {
     public static func integer(
         _ name: String, _ path: Path<Int>, atLeast minimum: Int = 0, atMost maximum: Int = Int(Int32.max), meaning: String
     ) -> Field {
-        Field(name, range: "≥ \(minimum)", meaning: meaning, read: { .integer($0[keyPath: path]) }) { root, setting, place in
+        let top = maximum == Int(Int32.max) ? "" : maximum == .max ? ", < 2⁶³" : ", ≤ \(maximum)"
+        return Field(name, range: "≥ \(minimum)\(top)", meaning: meaning, read: { .integer($0[keyPath: path]) }) { root, setting, place in
             guard let text = setting.text, let value = Int(text.replacing("_", with: "")) else {
                 throw ConfigurationError(path: place, line: setting.line, reason: "“\(setting)” is not a whole number")
             }
@@ -187,7 +193,7 @@ extension Field {
     /// A part with settings of its own.
     public static func part<Value: Configurable>(_ name: String, _ path: Path<Value>, meaning: String) -> Field {
         Field(
-            name, range: Value.identifier, meaning: meaning, read: { $0[keyPath: path].settings.removing("name") },
+            name, range: Value.identifier, meaning: meaning, kinds: [Value.self], read: { $0[keyPath: path].settings.removing("name") },
             write: { root, setting, place in root[keyPath: path] = try Value(setting, path: place) },
             parts: { [$0[keyPath: path]] })
     }
@@ -212,7 +218,7 @@ extension Field {
             try assign(&root, try kind.init(setting, path: place))
         }
         return Field(
-            name, range: known.joined(separator: " | "), meaning: meaning, read: describe, write: { try write(&$0, $1, $2) },
+            name, range: known.joined(separator: " | "), meaning: meaning, kinds: kinds, read: describe, write: { try write(&$0, $1, $2) },
             parts: { root in
                 let present = describe(root)
                 return kinds.map { kind in

@@ -14,7 +14,7 @@ import OptimizationCore
 /// - goes on from a run's checkpoint as if nothing had interrupted it, bit for bit;
 /// - leaves the course of the run alone where it has no identity: the same parameters after each step, with it as without it, as long
 ///   as it does not stop the run; and where it has one, does revise the problem, by the same identity for equal callbacks;
-/// - accepts its own settings.
+/// - accepts its own settings, and refuses bad ones (``SettingsConformance``).
 ///
 /// It is tried in a small run of two stages of a plain descent; settings must be such that it has something to do in `steps` steps.
 /// Cost: about 10 runs.
@@ -60,6 +60,7 @@ public enum CallbackConformance {
         report.add("interrupted = uninterrupted") { try trial.resumes() }
         report.add("changes the run's course by an identity only") { try trial.changesCourseByIdentity() }
         report.add("accepts its own settings") { try trial.acceptsItsSettings() }
+        report.add("refuses bad settings") { try trial.refusesBadSettings() }
         return report
     }
 }

@@ -104,8 +104,12 @@ extension CallbackTrial {
     }
 
     func acceptsItsSettings() throws -> [String] {
-        func again<V: Configurable>(_ value: V) throws -> Setting { try V(value.settings, path: V.identifier).settings }
         guard let configurable = try make() as? any Configurable else { return [] }
-        return try again(configurable).differences(from: configurable.settings)
+        return SettingsConformance.acceptsOwn(configurable)
+    }
+
+    func refusesBadSettings() throws -> [String] {
+        guard let configurable = try make() as? any Configurable else { return [] }
+        return SettingsConformance.acceptsWrong(configurable)
     }
 }

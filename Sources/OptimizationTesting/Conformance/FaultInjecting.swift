@@ -35,6 +35,9 @@ public final class FaultInjector: Sendable {
         }
     }
 
+    /// How many evaluations have gone wrong since the injector was armed.
+    public var injected: Int { arming.withLock { $0?.injected ?? 0 } }
+
     /// What happens to the next evaluation.
     func next() -> Kind? {
         arming.withLock { arming in
@@ -50,6 +53,9 @@ public final class FaultInjector: Sendable {
 }
 
 /// A problem whose evaluations can be made to go wrong; it offers its base's capabilities.
+///
+/// While evaluations go wrong it locates the fault in its first term, at a sample that says which of them it was: so it can be seen
+/// whether a method asks where the fault lies. Monitor losses and reference errors stay right.
 public struct FaultInjecting<Base: Problem>: Problem {
     public let base: Base
     public let injector: FaultInjector
@@ -105,7 +111,12 @@ extension FaultInjecting: DifferentiableProblem where Base: DifferentiableProble
         return Evaluation(loss: fault.spoil(value.loss), gradient: fault.spoil(derivative: value.gradient))
     }
 
-    public func locateFault(at θ: Vector) -> Fault? { base.locateFault(at: θ) }
+    public func locateFault(at θ: Vector) -> Fault? {
+        if let fault = base.locateFault(at: θ) { return fault }
+        let injected = injector.injected
+        guard injected > 0, let term = base.terms.first else { return nil }
+        return Fault(term: term, sample: "injected fault \(injected)")
+    }
 }
 
 extension FaultInjecting: LeastSquaresProblem where Base: LeastSquaresProblem {
@@ -134,6 +145,26 @@ extension FaultInjecting: SampledProblem where Base: SampledProblem {
     public func restricted(to batch: Batch) throws -> FaultInjecting<Base> {
         FaultInjecting(try base.restricted(to: batch), injector: injector)
     }
+}
+
+extension FaultInjecting: RevisableProblem where Base: RevisableProblem {
+    public func revised(by revision: any Revision) throws -> FaultInjecting<Base> {
+        FaultInjecting(try base.revised(by: revision), injector: injector)
+    }
+
+    public func encodeRevisions(into archive: inout Archive) { base.encodeRevisions(into: &archive) }
+
+    public func restoringRevisions(from archive: Archive) throws -> FaultInjecting<Base> {
+        FaultInjecting(try base.restoringRevisions(from: archive), injector: injector)
+    }
+}
+
+extension FaultInjecting: MonitoredProblem where Base: MonitoredProblem {
+    public func monitorLoss(at θ: Vector) throws -> Double? { try base.monitorLoss(at: θ) }
+}
+
+extension FaultInjecting: ReferencedProblem where Base: ReferencedProblem {
+    public func referenceError(at θ: Vector) throws -> Double? { try base.referenceError(at: θ) }
 }
 
 private struct FaultyLinearization: Linearization {

@@ -29,7 +29,7 @@ extension OptimizerTrial {
                 guard faulty.injector.disarm() > 0 else { continue }
                 exercised = true
                 if case .stationary = report.verdict, isAtFloor { continue }
-                if let failure = try judge(report, state, before, parameters, allFaulty: healthy == 0 && kind != .derivativesOnly) {
+                if let failure = try judge(report, state, before, parameters, kind: kind, healthy: healthy) {
                     failures.append("\(kind) from evaluation \(healthy + 1) on: \(failure)")
                 }
             }
@@ -49,8 +49,9 @@ extension OptimizerTrial {
     }
 
     private func judge(
-        _ report: StepReport, _ state: O.State, _ before: Archive, _ parameters: Parameters, allFaulty: Bool
+        _ report: StepReport, _ state: O.State, _ before: Archive, _ parameters: Parameters, kind: FaultInjector.Kind, healthy: Int
     ) throws -> String? {
+        let allFaulty = healthy == 0 && kind != .derivativesOnly
         let after = Archive(of: state)
         let moved = !state.parameters.values.sameBits(as: parameters.values)
         switch report.verdict {
@@ -64,9 +65,12 @@ extension OptimizerTrial {
         case .rejected, .invalid:
             if moved { return "\(report.verdict.name), and the parameters moved" }
             return after.isFinite || !before.isFinite ? nil : "\(report.verdict.name), and the state is not finite"
-        case .brokeDown:
+        case .brokeDown(let breakdown):
             let changed = after.differences(from: before)
             guard changed.isEmpty else { return "broke down and changed \(changed.joined(separator: ", "))" }
+            if breakdown.fault == nil, kind != .derivativesOnly {
+                return "broke down without naming the term at fault (Breakdown.nonFinite(at:on:) asks the problem): \(breakdown)"
+            }
             guard try report.coversAllSamples && !reportsLoss(report, at: state.parameters) else { return nil }
             let loss = try problem.loss(at: parameters.values).total
             return "broke down and reports L = \(report.loss.total), which is \(loss) where it stands"

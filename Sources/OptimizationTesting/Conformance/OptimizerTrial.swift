@@ -67,18 +67,6 @@ extension OptimizerTrial {
             ? [] : ["the state before the first step is elsewhere"]
     }
 
-    func descends(by factor: Double) throws -> [String] {
-        let trace = try wholeRun()
-        let (first, last) = (try problem.loss(at: start.values).total, try problem.loss(at: (trace.parameters.last ?? start).values).total)
-        if last < factor * first || last == 0 { return [] }
-        // A start that the method finds stationary cannot be improved on.
-        if factor == 1, case .stationary? = trace.reports.first?.verdict { return [] }
-        let ending = trace.reports.last.map { $0.verdict.name } ?? "no step"
-        return [
-            "L = \(last) after \(trace.reports.count) steps (the last: \(ending)), L = \(first) at the start, demanded < \(factor) of it"
-        ]
-    }
-
     func reportsItsLoss() throws -> [String] {
         let trace = try wholeRun()
         let count = (problem as? any LeastSquaresProblem)?.residualCount ?? start.count
@@ -202,24 +190,14 @@ extension OptimizerTrial {
         return []
     }
 
-    func acceptsItsSettings() throws -> [String] {
-        func again<C: Configurable>(_ value: C) throws -> Setting { try C(value.settings, path: C.identifier).settings }
+    func acceptsItsSettings() -> [String] {
         guard let configurable = optimizer as? any Configurable else { return [] }
-        let (written, read) = (configurable.settings, try again(configurable))
-        return read.differences(from: written)
+        return SettingsConformance.acceptsOwn(configurable)
     }
 
-    /// An unknown setting is refused, and so is “nan” for every setting that is not free text.
     func refusesBadSettings() -> [String] {
-        func accepted<C: Configurable>(by value: C) -> [String] {
-            func takes(_ key: String) -> Bool {
-                (try? C(.map([.init("name", .scalar(C.identifier)), .init(key, .scalar("nan"))]), path: C.identifier)) != nil
-            }
-            let keys = C.fields.filter { $0.range != "text" }.map(\.name)
-            return (keys + ["noSuchSetting"]).filter(takes).map { "“\($0): nan” is accepted" }
-        }
         guard let configurable = optimizer as? any Configurable else { return [] }
-        return accepted(by: configurable)
+        return SettingsConformance.acceptsWrong(configurable)
     }
 }
 

@@ -7,9 +7,10 @@ public enum PointSampling: String, Sendable, Hashable, CaseIterable {
     case uniform
     /// Scrambled Sobol points: see ``SobolSequence``.
     case sobol
-    /// Halton's sequence, shifted at random modulo 1 (Cranley and Patterson).
+    /// Halton's sequence, each digit of each base permuted at random: see ``HaltonSequence``.
     case halton
-    /// Hammersley's set: i/n along the first axis, Halton's sequence along the others, shifted at random modulo 1.
+    /// Hammersley's set: i/n along the first axis, shifted at random modulo 1 (Cranley and Patterson), and a scrambled
+    /// ``HaltonSequence`` along the others.
     case hammersley
     /// One point in each of n slices of every axis, at random within it (McKay, Beckman and Conover 1979).
     case latinHypercube = "latin-hypercube"
@@ -20,8 +21,8 @@ public enum PointSampling: String, Sendable, Hashable, CaseIterable {
     public var largestDimension: Int? {
         switch self {
         case .sobol: SobolSequence.largestDimension
-        case .halton: Self.primes.count
-        case .hammersley: Self.primes.count + 1
+        case .halton: HaltonSequence.largestDimension
+        case .hammersley: HaltonSequence.largestDimension + 1
         case .uniform, .latinHypercube, .grid: nil
         }
     }
@@ -45,10 +46,11 @@ public enum PointSampling: String, Sendable, Hashable, CaseIterable {
             return Matrix(count, dimension) { i, j in points[i * dimension + j] }
         case .halton, .hammersley:
             let leading = self == .hammersley ? 1 : 0
-            let shift = (0..<dimension).map { _ in random.uniform() }
+            let shift = leading == 1 ? random.uniform() : 0
+            let sequence = HaltonSequence(dimension: dimension - leading, scrambledBy: &random)
             return Matrix(count, dimension) { i, j in
-                let x = j < leading ? Double(i) / Double(count) : Self.radicalInverse(i, base: Self.primes[j - leading])
-                let shifted = x + shift[j]
+                if j >= leading { return Self.open(sequence.coordinate(j - leading, of: i)) }
+                let shifted = Double(i) / Double(count) + shift
                 return Self.open(shifted - shifted.rounded(.down))
             }
         case .latinHypercube:
@@ -72,21 +74,8 @@ public enum PointSampling: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    private static let primes = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71]
-
     /// Keeps a point off the faces of the cube, where conditions have points of their own.
     private static func open(_ x: Double) -> Double { min(max(x, 0x1p-53), 1 - 0x1p-53) }
-
-    /// The digits of i in `base`, mirrored at the point.
-    static func radicalInverse(_ i: Int, base: Int) -> Double {
-        var (rest, unit, value) = (i, 1.0, 0.0)
-        while rest > 0 {
-            unit /= Double(base)
-            value += Double(rest % base) * unit
-            rest /= base
-        }
-        return value
-    }
 
     private static func power(_ base: Int, _ exponent: Int) -> Int {
         var result = 1

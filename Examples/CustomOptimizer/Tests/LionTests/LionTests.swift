@@ -4,8 +4,20 @@ import OptimizationTesting
 import Testing
 
 @Suite struct LionTests {
+    /// A thousand steps of 1e-3 move a parameter by one at most, and do not shrink near the answer: Gaussian's start is as near to it.
+    static let accuracy = DeclaredAccuracy(
+        0.3, within: 1000,
+        except: ["gaussian": 1.1, "box-3d": 0.9, "brown-dennis": 0.8, "penalty-1": 0.7, "biggs-exp6": 0.5, "linear-full-rank": 0.4])
+
     @Test(arguments: ZooProblem.smooth) func contract(problem: ZooProblem) throws {
-        try OptimizerConformance.check(Lion(learningRate: 1e-4), on: problem)
+        try OptimizerConformance.check(Lion(learningRate: 1e-3), on: problem, reaching: Self.accuracy)
+    }
+
+    @Test func goesOnInAFreshProcess() async throws {
+        let cuts = try ZooProblem.sample.map { try OptimizerConformance.interrupted(Lion(), on: $0) }
+        await #expect(processExitsWith: .success) { [cuts = cuts as [InterruptedRun]] in
+            for (cut, problem) in zip(cuts, ZooProblem.sample) { try cut.finish(Lion(), on: problem) }
+        }
     }
 }
 
