@@ -148,8 +148,8 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
             default:
                 var setup = Antiderivative()
                 (setup.functions, setup.validationFunctions, setup.testFunctions) = (9, 3, 4)
-                (setup.sensors, setup.points, setup.features) = (12, 10, 5)
-                (setup.branchWidth, setup.trunkWidth) = (6, 6)
+                (setup.sensors, setup.points, setup.network.features) = (12, 10, 5)
+                (setup.network.branchWidth, setup.network.trunkWidth) = (6, 6)
                 return try setup.makeOperatorProblem(seed: 1)
             }
         }
