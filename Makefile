@@ -24,6 +24,7 @@ examples: build
 	Examples/run
 
 snippets: build
+	@scripts/install-system-packages --tests
 	Tests/Snippets/check
 
 templates: build

@@ -23,6 +23,9 @@ let hdf5 = Target.systemLibrary(
 let kernels = Target.target(
     name: "CKernels", cSettings: [.treatAllWarnings(as: .error), .treatWarning("pass-failed", as: .warning)])
 
+// HDF5's file driver with a journal. Its header needs none of HDF5's; its sources do.
+let journal = Target.target(name: "CJournal", dependencies: ["CHDF5"], cSettings: [.treatAllWarnings(as: .error)])
+
 let foundations = [
     Row("LinearAlgebra", ["COpenBLAS", "CKernels"]),
     Row("Differentiation", ["LinearAlgebra", "CKernels"]),
@@ -37,8 +40,8 @@ let kits = [
     Row("NeuralModels", ["OptimizationCore", "Differentiation", "LinearAlgebra"]),
     Row(
         "PhysicsInformed", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], tests: ["OptimizationTesting"]),
-    Row("RunStorage", ["OptimizationCore", "LinearAlgebra", "CHDF5"]),
-    Row("OptimizationTesting", ["OptimizationCore", "LinearAlgebra"]),
+    Row("RunStorage", ["OptimizationCore", "LinearAlgebra", "CHDF5", "CJournal"]),
+    Row("OptimizationTesting", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"]),
     Row("OperatorLearning", ["OptimizationCore", "Differentiation", "LinearAlgebra", "CKernels"]),
     Row("OperatorStorage", ["OperatorLearning", "RunStorage", "OptimizationCore"]),
 ]
@@ -57,6 +60,12 @@ let problems = [
         tests: ["OptimizationTesting", "LeastSquares"]),
     Row(
         "Burgers", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting"]),
+    Row(
+        "Helmholtz", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting"]),
+    Row(
+        "AllenCahn", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
         tests: ["OptimizationTesting"]),
     Row(
         "Classification", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems",
@@ -127,7 +136,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
     ],
-    targets: [openBLAS, hdf5, kernels] + (library + umbrella).flatMap(targets(of:)) + [
+    targets: [openBLAS, hdf5, kernels, journal] + (library + umbrella).flatMap(targets(of:)) + [
         .executableTarget(name: "curvature-tool", dependencies: ["CurvatureCLI"], swiftSettings: strict)
     ],
     swiftLanguageModes: [.v6]

@@ -84,12 +84,12 @@ static inline void ch5_probe_object(hid_t object, int depth) {
     }
 }
 
-// Opens the file for reading and reads all of it in a child process. Returns 0 where the child came to an end, whether or not HDF5
+// Opens the file for reading, with these file access properties, and reads all of it in a child process. Returns 0 where the child came to an end, whether or not HDF5
 // found errors; the number of the signal where reading ended the child, SIGALRM after `seconds`; −1 where there could be no child.
 //
 // To be called with HDF5's lock held. Between fork and _exit the child calls only the system, malloc (which glibc and Darwin keep usable
 // after a fork) and HDF5, which nobody else is in.
-static inline int ch5_probe(const char *path, unsigned seconds) {
+static inline int ch5_probe(const char *path, hid_t access, unsigned seconds) {
     pid_t child = fork();
     if (child < 0) return -1;
     if (child == 0) {
@@ -110,8 +110,6 @@ static inline int ch5_probe(const char *path, unsigned seconds) {
         }
         alarm(seconds);
         H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-        hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-        ch5_set_file_locking(access, false);
         hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
         hid_t root = file < 0 ? -1 : H5Oopen(file, "/", H5P_DEFAULT);
         if (root >= 0) ch5_probe_object(root, 0);

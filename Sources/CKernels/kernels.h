@@ -19,6 +19,9 @@ typedef struct {
     void (*row_product)(
         size_t, size_t, size_t, const double *, size_t, const double *, size_t, size_t, int, double *, size_t);
     void (*inner_product)(size_t, size_t, size_t, const double *, const double *, size_t, double *, size_t);
+    void (*add_block_products)(
+        size_t, size_t, size_t, size_t, size_t, size_t, const double *, const double *, size_t, double *, size_t);
+    void (*solve_right)(size_t, size_t, const double *, size_t, double *, size_t);
 } ck_kernels;
 
 extern const ck_kernels ck_kernels_baseline;

@@ -14,6 +14,7 @@
 #include "activations.inc"
 #include "jets.inc"
 #include "products.inc"
+#include "triangular.inc"
 #include "sums.inc"
 
 #pragma clang attribute pop

@@ -11,4 +11,5 @@
 #include "activations.inc"
 #include "jets.inc"
 #include "products.inc"
+#include "triangular.inc"
 #include "sums.inc"

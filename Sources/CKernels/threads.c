@@ -61,8 +61,8 @@ static void wake_all(_Atomic uint32_t *word) {
 
 // MARK: The pool
 
-static pthread_mutex_t owner = PTHREAD_MUTEX_INITIALIZER;  // held by the caller whose job runs, and while threads are counted
-static int wanted = 0;                                     // threads asked for, the caller included; 0: not yet decided
+static pthread_mutex_t owner = PTHREAD_MUTEX_INITIALIZER;  // held by the caller whose job runs
+static _Atomic int wanted = 0;                             // threads asked for, the caller included; 0: not yet decided
 static int started = 0;                                    // workers that exist
 static _Thread_local bool inside = false;                  // whether this thread is running a body
 
@@ -126,12 +126,14 @@ static void *work(void *argument) {
 }
 
 static int threads_wanted(void) {
-    if (wanted > 0) return wanted;
+    int decided = atomic_load(&wanted);
+    if (decided > 0) return decided;
     const char *setting = getenv("CURVATURE_NUM_THREADS");
     long count = setting ? strtol(setting, NULL, 10) : 0;
     if (count <= 0) count = sysconf(_SC_NPROCESSORS_ONLN);
-    wanted = count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : (int)count;
-    return wanted;
+    // Whoever decides second, or meets a number that was set meanwhile, goes by the first.
+    int chosen = count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : (int)count;
+    return atomic_compare_exchange_strong(&wanted, &decided, chosen) ? chosen : decided;
 }
 
 static void start_workers(int count) {
@@ -152,17 +154,10 @@ static void start_workers(int count) {
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-int ck_thread_count(void) {
-    pthread_mutex_lock(&owner);
-    int count = threads_wanted();
-    pthread_mutex_unlock(&owner);
-    return count;
-}
+int ck_thread_count(void) { return threads_wanted(); }
 
 void ck_set_thread_count(int count) {
-    pthread_mutex_lock(&owner);
-    wanted = count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : count;
-    pthread_mutex_unlock(&owner);
+    atomic_store(&wanted, count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : count);
 }
 
 void ck_parallel_for(size_t count, void (*body)(void *, size_t, int), void *context) {

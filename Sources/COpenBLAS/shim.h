@@ -12,6 +12,9 @@ void dpotrs_(const char *uplo, const int *n, const int *nrhs, const double *a, c
 void dtrtrs_(const char *uplo, const char *trans, const char *diag, const int *n, const int *nrhs, const double *a, const int *lda,
              double *b, const int *ldb, int *info);
 void dgeqrf_(const int *m, const int *n, double *a, const int *lda, double *tau, double *work, const int *lwork, int *info);
+void dgeqrt3_(const int *m, const int *n, double *a, const int *lda, double *t, const int *ldt, int *info);
+void dlarft_(const char *direct, const char *storev, const int *n, const int *k, double *v, const int *ldv, const double *tau, double *t,
+             const int *ldt);
 void dgeqp3_(const int *m, const int *n, double *a, const int *lda, int *jpvt, double *tau, double *work, const int *lwork, int *info);
 void dormqr_(const char *side, const char *trans, const int *m, const int *n, const int *k, const double *a, const int *lda,
              const double *tau, double *c, const int *ldc, double *work, const int *lwork, int *info);
@@ -46,6 +49,14 @@ static inline int lapack_geqrf(int m, int n, double *a, int lda, double *tau, do
     int info = 0;
     dgeqrf_(&m, &n, a, &lda, tau, work, &lwork, &info);
     return info;
+}
+static inline int lapack_geqrt3(int m, int n, double *a, int lda, double *t, int ldt) {
+    int info = 0;
+    dgeqrt3_(&m, &n, a, &lda, t, &ldt, &info);
+    return info;
+}
+static inline void lapack_larft(int m, int n, double *v, int ldv, const double *tau, double *t, int ldt) {
+    dlarft_("F", "C", &m, &n, v, &ldv, tau, t, &ldt);
 }
 static inline int lapack_geqp3(int m, int n, double *a, int lda, int *pivots, double *tau, double *work, int lwork) {
     int info = 0;

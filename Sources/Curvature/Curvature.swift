@@ -1,3 +1,4 @@
+@_exported import AllenCahn
 @_exported import Burgers
 @_exported import Classification
 @_exported import DeepONet
@@ -5,6 +6,7 @@
 @_exported import Diagnostics
 @_exported import Differentiation
 @_exported import Globalization
+@_exported import Helmholtz
 @_exported import LeastSquares
 @_exported import LinearAlgebra
 @_exported import NeuralModels
@@ -23,9 +25,9 @@
 
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
-    StochasticGradientPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self, TestFunctionsPlugin.self, PoissonPlugin.self,
-    BurgersPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self, DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self,
-    DiagnosticsPlugin.self,
+    NeuralModelsPlugin.self, StochasticGradientPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self, TestFunctionsPlugin.self,
+    PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self,
+    DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
 ]
 
 extension Registry {

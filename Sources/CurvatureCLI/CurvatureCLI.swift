@@ -11,10 +11,13 @@ import Curvature
 ///
 ///     @main struct Main { static func main() async { await CurvatureCLI.main(installing: [MyPlugin.self]) } }
 public enum CurvatureCLI {
-    /// Parses the process's arguments, runs the command, and exits.
+    /// Parses the process's arguments, runs the command, and exits: 0 done, 1 `evaluate --below` is not met, 2 bad usage or input, 3 broke
+    /// down, 130 interrupted.
     public static func main(installing plugins: [any Plugin.Type] = []) async {
         // A limit on the size of files (ulimit -f) is then an error like that of a full disk, not the end of the process.
         signal(SIGXFSZ, SIG_IGN)
+        // And a program that reads no longer, as gnuplot where there is none, is an error of the write.
+        signal(SIGPIPE, SIG_IGN)
         do {
             var registry = try Registry.withBuiltIns()
             for plugin in plugins { try registry.install(plugin) }
@@ -26,7 +29,7 @@ public enum CurvatureCLI {
                 try command.run()
             }
         } catch {
-            Root.exit(withError: error)
+            ExitStatus.end(with: error)
         }
     }
 }
@@ -42,7 +45,7 @@ struct Root: ParsableCommand {
         abstract: "Trains scientific machine-learning models with the optimizer that their structure calls for.",
         version: "0.1.0",
         subcommands: [
-            RunCommand.self, ResumeCommand.self, ListCommand.self, InspectCommand.self, EvaluateCommand.self, PlotCommand.self,
-            BenchCommand.self, NewCommand.self,
+            RunCommand.self, ResumeCommand.self, ListCommand.self, InspectCommand.self, EvaluateCommand.self, PredictCommand.self,
+            PlotCommand.self, BenchCommand.self, NewCommand.self,
         ])
 }

@@ -1,90 +1,108 @@
 import ArgumentParser
 import Curvature
 
-/// Which point of a run.
-enum Which: String, CaseIterable, ExpressibleByArgument { case best, last }
-
-/// `curvature inspect`: what a run's folder holds.
+/// `curvature inspect`: what a run's folder, or one file of it, holds.
 struct InspectCommand: RegistryCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Show what a run's folder holds: its checkpoints, columns and last row.")
+        commandName: "inspect", abstract: "Show what a run holds: its stages, checkpoints, columns and last row.",
+        discussion: "Takes a run's folder, its run.h5, or one checkpoint.")
 
-    @Argument(help: "The run's folder.")
-    var folder: String
+    @Argument(help: "The run's folder, or one of its files.")
+    var path: String
 
     @Option(help: "Whose parameters to describe: best or last.")
     var which = Which.last
 
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
     func run(with registry: Registry) throws {
-        let point = try StoredPoint(folder: folder, which: which)
-        print("configuration: \(try storedConfiguration(in: folder))")
-        print("checkpoint \(point.checkpoint): \(which.rawValue) point of iteration \(point.iteration)")
-        for block in point.parameters.layout.blocks {
-            let values = Vector(point.parameters.values.elements[block.range])
-            print("  \(block.name) \(block.shape.map(String.init).joined(separator: "×")): ‖·‖₂ = \(short(values.norm))")
+        let stored = try StoredRun(path)
+        defer { stored.close() }
+        let screen = Screen(json: json)
+        let point = try shownPoint(of: stored)
+        if json {
+            try report(stored, point).show()
+        } else {
+            try describe(stored, point, on: screen)
         }
-        let file = try RunFile.open("\(folder)/run.h5")
-        defer { try? file.close() }
+    }
+
+    /// The point to describe. A run file that holds none can still be looked at.
+    private func shownPoint(of stored: StoredRun) throws -> StoredPoint? {
+        guard stored.kind == .runFile, which == .last else { return try stored.point(which) }
+        return try? stored.point(which)
+    }
+
+    private func describe(_ stored: StoredRun, _ point: StoredPoint?, on screen: Screen) throws {
+        // A run that was made in code has none.
+        if stored.kind == .folder, let setting = try? storedConfiguration(in: path) { screen.show("configuration: \(setting)") }
+        for stage in try stored.stages() { screen.show("stage \(stage["name"]): \(stage["outcome"]), loss \(stage["loss"])") }
+        screen.show("outcome: \(try stored.outcome())")
+        if let point {
+            screen.show("\(point.source): \(which.rawValue) point of iteration \(point.iteration)")
+            for block in point.parameters.layout.blocks {
+                screen.show("  \(block.name) \(shape(block)): ‖·‖₂ = \(short(norm(of: block, in: point.parameters)))")
+            }
+        }
+        guard let file = stored.file else { return }
         let rows = file.rows(in: .trajectory)
-        print("trajectory: \(rows) rows")
+        screen.show("trajectory: \(rows) rows")
         guard rows > 0 else { return }
         for column in file.columns(in: .trajectory) where column.kind == .real {
-            let last = try file.reals(column.name, in: .trajectory).last { !$0.isNaN }
-            print("  \(column.name): \(last.map(short) ?? "–")\(column.unit.map { " \($0)" } ?? "")  (\(column.meaning))")
+            let last = try lastValue(of: column, in: file)
+            screen.show("  \(column.name): \(last.map(short) ?? "–")\(column.unit.map { " \($0)" } ?? "")  (\(column.meaning))")
         }
     }
-}
 
-/// `curvature evaluate`: the loss and the error at a run's best or last point.
-struct EvaluateCommand: RegistryCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "evaluate", abstract: "Evaluate the loss and the error at a run's best or last point.",
-        discussion: "With --below, the exit status is 3 where the error is not below the bound: for scripts.")
-
-    @Argument(help: "The run's folder.")
-    var folder: String
-
-    @Option(help: "The point: best or last.")
-    var which = Which.last
-
-    @Option(help: "A bound on the relative error.")
-    var below: Double?
-
-    func run(with registry: Registry) throws {
-        let point = try StoredPoint(folder: folder, which: which)
-        let configuration = try RunConfiguration(try storedConfiguration(in: folder), registry: registry)
-        let problem = try configuration.problem.makeProblem(seed: configuration.seed)
-        guard point.parameters.layout == problem.layout else {
-            throw ConfigurationError(path: folder, reason: "the stored parameters do not have the layout of \(problem.name)")
-        }
-        let θ = point.parameters.values
-        if let loss = try (problem as? any DifferentiableProblem)?.loss(at: θ).total { print("loss on the first points: \(loss)") }
-        let error = try (problem as? any ReferencedProblem)?.referenceError(at: θ)
-        print("relative error: \(error.map { "\($0)" } ?? "there is no reference")")
-        guard let below else { return }
-        guard let error, error <= below else { throw ExitCode(3) }
-        print("≤ \(below) ✓")
-    }
-}
-
-/// A point read from the newest checkpoint of a run.
-struct StoredPoint {
-    var checkpoint: String
-    var iteration: Int
-    var parameters: Parameters
-
-    init(folder: String, which: Which) throws {
-        let content = try CheckpointFolder("\(folder)/checkpoints").latest()
-        checkpoint = content.entry.name
-        switch which {
-        case .last:
-            iteration = content.entry.iteration
-            parameters = try content.archive.value("parameters")
-        case .best:
-            guard let best: BestPoint = try content.archive.groupIfPresent("best")?.decoded() else {
-                throw ConfigurationError(path: folder, reason: "holds no best point yet; take --which last")
+    private func report(_ stored: StoredRun, _ point: StoredPoint?) throws -> JSONReport {
+        let newest = which == .last ? point : try? stored.point(.last)
+        var report: JSONReport = [
+            "path": .text(path), "kind": .text(stored.kind.rawValue), "outcome": .text(try stored.outcome()),
+            "parametersHash": .text(newest.map { SHA256.hexadecimal(ofLittleEndian: $0.parameters.values.elements) }),
+            "stages": .list(try stored.stages()), "which": .text(which.rawValue),
+        ]
+        if let point {
+            let blocks = point.parameters.layout.blocks.map { block -> JSONReport in
+                ["name": .text(block.name), "shape": .text(shape(block)), "norm": .number(norm(of: block, in: point.parameters))]
             }
-            (iteration, parameters) = (best.totalIteration, best.parameters)
+            report = report.adding([
+                "iteration": .integer(point.iteration), "parameters": .integer(point.parameters.count), "blocks": .list(blocks),
+            ])
+        }
+        if stored.kind == .folder {
+            let names = try CheckpointFolder("\(path)/checkpoints").list().map { JSONReport.text($0.name) }
+            report = report.adding(["checkpoints": .list(names)])
+        }
+        if let file = stored.file {
+            let rows = file.rows(in: .trajectory)
+            let columns = rows == 0 ? [] : file.columns(in: .trajectory).filter { $0.kind == .real }
+            let last = try columns.map { JSONReport.Member($0.name, .number(try lastValue(of: $0, in: file))) }
+            report = report.adding(["trajectory": ["rows": .integer(rows), "last": .object(last)]])
+        }
+        return report
+    }
+
+    private func shape(_ block: ParameterBlock) -> String { block.shape.map(String.init).joined(separator: "×") }
+
+    private func norm(of block: ParameterBlock, in parameters: Parameters) -> Double {
+        Vector(parameters.values.elements[block.range]).norm
+    }
+
+    private func lastValue(of column: Column, in file: RunFile) throws -> Double? {
+        try file.reals(column.name, in: .trajectory).last { !$0.isNaN }
+    }
+}
+
+extension JSONReport {
+    /// A member for people: text as it is, numbers short.
+    fileprivate subscript(name: String) -> String {
+        guard case .object(let members) = self, let value = members.first(where: { $0.name == name })?.value else { return "–" }
+        switch value {
+        case .text(let text): return text
+        case .number(let value): return short(value)
+        case .null: return "–"
+        default: return value.encoded
         }
     }
 }

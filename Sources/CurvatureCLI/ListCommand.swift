@@ -4,19 +4,25 @@ import Curvature
 /// `curvature list`: what can be chosen by name, and the settings of each.
 struct ListCommand: RegistryCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List the optimizers, problems and callbacks, or the settings of one.")
+        commandName: "list", abstract: "List the optimizers, problems, models and callbacks, or the settings of one.")
 
-    @Argument(help: "optimizers, problems, callbacks, or the name of one of them.")
+    @Argument(help: "optimizers, problems, models, callbacks, or the name of one of them.")
     var what: String?
 
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
     func run(with registry: Registry) throws {
+        if json { return try registry.report(on: what).show() }
         switch what {
         case nil:
             show("optimizers", registry.optimizers)
             show("problems", registry.problems)
+            show("models", registry.models)
             show("callbacks", registry.callbacks)
         case "optimizers": show("optimizers", registry.optimizers)
         case "problems": show("problems", registry.problems)
+        case "models": show("models", registry.models)
         case "callbacks": show("callbacks", registry.callbacks)
         case .some(let name): try describe(name, in: registry)
         }
@@ -29,22 +35,14 @@ struct ListCommand: RegistryCommand {
     }
 
     private func describe(_ name: String, in registry: Registry) throws {
-        let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.callbacks
+        let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.models + registry.callbacks
         guard let entry = entries.first(where: { $0.name == name }) else {
             let known = nearest(to: name, among: entries.map(\.name)).joined(separator: ", ")
             throw ConfigurationError(path: name, reason: "is not registered; there are: \(known)")
         }
         print("\(entry.name): \(entry.summary)")
         if let optimizer = entry as? OptimizerEntry { print("needs: \(optimizer.need)") }
-        let widths = (
-            entry.schema.map(\.name.count).max() ?? 0, entry.schema.map(\.defaultValue.count).max() ?? 0,
-            entry.schema.map(\.range.count).max() ?? 0
-        )
-        for field in entry.schema {
-            print(
-                "  \(field.name.padded(to: widths.0))  \(field.defaultValue.padded(to: widths.1))  "
-                    + "\(field.range.padded(to: widths.2))  \(field.meaning)")
-        }
+        for line in schemaLines(of: entry.schema) { print(line) }
     }
 }
 

@@ -11,7 +11,7 @@ struct NewCommand: RegistryCommand {
             line, and tests. Change the formula, keep the rest.
 
                 curvature new optimizer heavy-ball
-                cd HeavyBall && swift test -c release && swift run -c release heavy-ball run run.yaml
+                cd HeavyBall && swift test -c release && .build/release/heavy-ball run run.yaml
             """)
 
     @Argument(help: "What to begin: optimizer or problem.")
@@ -26,15 +26,25 @@ struct NewCommand: RegistryCommand {
     @Option(help: "Where the library is: a folder, or a repository's URL. By default the checkout that this executable was built in.")
     var curvature: String?
 
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
     func run(with registry: Registry) throws {
         let library = try curvature.map(LibraryLocation.init) ?? .ofThisExecutable()
         let name = try ExternalPackage.Name(name, kind: kind, registry: registry)
         let folder = output ?? name.type
         let package = ExternalPackage(kind: kind, name: name, library: library)
         try package.write(to: folder)
-        print("wrote \(folder):")
-        for file in package.files { print("  \(file.path)") }
-        print("next: cd \(folder) && swift test -c release && swift run -c release \(name.identifier) list \(name.identifier)")
+        let screen = Screen(json: json)
+        screen.show("wrote \(folder):")
+        for file in package.files { screen.show("  \(file.path)") }
+        screen.show("next: cd \(folder) && swift test -c release && .build/release/\(name.identifier) list \(name.identifier)")
+        guard json else { return }
+        let report: JSONReport = [
+            "outcome": "written", "directory": .text(folder), "type": .text(name.type), "name": .text(name.identifier),
+            "files": .list(package.files.map { .text($0.path) }),
+        ]
+        report.show()
     }
 }
 
@@ -146,7 +156,7 @@ private let takenTypes: [String] =
     builtInPlugins.compactMap { String(reflecting: $0).split(separator: ".").first.map(String.init) } + [
         "Curvature", "CurvatureCLI", "OptimizationTesting", "OptimizationCore", "LinearAlgebra", "Differentiation", "Globalization",
         "NeuralModels", "PhysicsInformed", "OperatorLearning", "RunStorage", "OperatorStorage", "Progress", "CHDF5", "COpenBLAS",
-        "CKernels", "ArgumentParser", "Yams", "CYaml",
+        "CKernels", "CJournal", "ArgumentParser", "Yams", "CYaml",
         "Logging", "Swift", "Foundation", "Testing", "Glibc", "Darwin", "Main", "Any", "Self", "Type", "Protocol",
         "FirstOrderMethod", "Configurable", "Field", "Checkpointable", "Vector", "Archive", "Memory", "Int", "Double", "String", "Bool",
         "Plugin", "Registry", "PDEProblem", "Domain", "Condition", "Fields", "Point", "Residual", "Reference", "ProblemConfiguration",

@@ -160,15 +160,15 @@ enum PackageTemplate {
 
     private static let optimizerRun = """
         # Burgers' equation by «name», then L-BFGS.
-        # Run:    swift run -c release «name» run run.yaml
+        # Run:    .build/release/«name» run run.yaml
         problem: {name: burgers}
         seed: 1
-        pipeline:
+        stages:
           - stage: explore
             optimizer: {name: «name», learningRate: 1e-2}
             until: {iterations: 500}
           - stage: descend
-            optimizer: {name: lbfgs}
+            optimizer: {name: l-bfgs}
             until: {iterations: 500}
         callbacks:
           - {name: reference-error, every: 100}
@@ -179,9 +179,9 @@ enum PackageTemplate {
     private static let optimizerGuide = """
         # «name»
 
-            swift test -c release                             # the contract and the formula
-            swift run -c release «name» list «name»           # its settings
-            swift run -c release «name» run run.yaml          # trains Burgers' equation
+            swift test -c release                       # builds all; the contract and the formula
+            .build/release/«name» list «name»           # its settings
+            .build/release/«name» run run.yaml          # trains Burgers' equation
 
         `Sources/«Type»/«Type».swift` is the method: replace the formula in `update`, what it remembers in `Memory`, and its settings; then
         the formula's test. The contract's test stays as it is. The executable has the whole command line with your plugin in it.
@@ -228,7 +228,7 @@ enum PackageTemplate {
             public func makeProblem(seed: UInt64) throws -> any Problem {
                 let pde = «Type»()
                 return try PhysicsInformedProblem(
-                    pde, model: try network.perceptron(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+                    pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
             }
         }
 
@@ -284,12 +284,12 @@ enum PackageTemplate {
 
     private static let problemRun = """
         # «name» by L-BFGS, then Levenberg–Marquardt.
-        # Run:    swift run -c release «name» run run.yaml
+        # Run:    .build/release/«name» run run.yaml
         problem: {name: «name»}
         seed: 1
-        pipeline:
+        stages:
           - stage: descend
-            optimizer: {name: lbfgs}
+            optimizer: {name: l-bfgs}
             until: {iterations: 200}
           - stage: polish
             optimizer: {name: levenberg-marquardt}
@@ -303,9 +303,9 @@ enum PackageTemplate {
     private static let problemGuide = """
         # «name»
 
-            swift test -c release                             # derivatives, reference, a first solution
-            swift run -c release «name» list «name»           # its settings
-            swift run -c release «name» run run.yaml          # trains it
+            swift test -c release                       # builds all; derivatives, reference, a first solution
+            .build/release/«name» list «name»           # its settings
+            .build/release/«name» run run.yaml          # trains it
 
         `Sources/«Type»/«Type».swift` is the problem: write your domain, conditions and equation into `«Type»`, and the solution, if you know
         one, into `reference`. The executable has the whole command line with your plugin in it, so every optimizer is at hand.

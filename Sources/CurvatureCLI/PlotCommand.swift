@@ -1,96 +1,73 @@
 import ArgumentParser
 import Curvature
 import Foundation
+import Logging
 
-/// `curvature plot`: the loss and the error of a run against its iterations and seconds, drawn by gnuplot.
-struct PlotCommand: ParsableCommand {
+/// The formats of pictures.
+enum PictureFormat: String, CaseIterable { case png, svg, pdf }
+
+/// `curvature plot`: the loss, the error and the fields of a run, drawn by gnuplot.
+struct PlotCommand: RegistryCommand {
     static let configuration = CommandConfiguration(
-        commandName: "plot", abstract: "Draw a run's loss and error (needs gnuplot).")
+        commandName: "plot", abstract: "Draw a run's loss, error and fields (needs gnuplot).",
+        discussion: """
+            The format follows the output's ending: .png, .svg or .pdf. Above: loss and relative error against iterations and seconds, the \
+            stages marked where they begin; a loss that falls below zero, as an energy does, is drawn as its excess over its least value. \
+            Below, where the problem has fields: the solution at the best point, the reference and the pointwise error.
+            """)
 
     @Argument(help: "The run's folder.")
     var folder: String
 
-    @Option(name: .shortAndLong, help: "The picture, a PNG file.")
+    @Option(name: .shortAndLong, help: "The picture: .png, .svg or .pdf.")
     var output: String
 
-    func run() throws {
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run(with registry: Registry) throws {
+        let format: PictureFormat = try format(of: output, option: "--output")
         let file = try RunFile.open("\(folder)/run.h5")
         defer { try? file.close() }
         guard file.rows(in: .trajectory) > 0 else {
             throw ConfigurationError(path: folder, reason: "has no recorded iteration to draw")
         }
+        let name = try file.file.text("problemName", at: "/") ?? ""
+        let drawing = RunDrawing(
+            title: "\(name) (\(folder))", history: try RunHistory(of: file), picture: picture(registry: registry), format: format)
         // Drawn aside and renamed: gnuplot writes to the terminal what it cannot write to a file.
-        let aside = output + ".part"
-        guard FileManager.default.createFile(atPath: aside, contents: nil) else {
-            throw ConfigurationError(path: output, reason: "cannot be written; choose a folder that exists and can be written")
-        }
-        defer { try? FileManager.default.removeItem(atPath: aside) }
-        try Gnuplot.draw(try Gnuplot.script(for: Series(file), title: folder, output: aside))
-        guard rename(aside, output) == 0 else {
-            throw ConfigurationError(path: output, reason: "cannot be written: \(String(cString: strerror(errno)))")
-        }
-        print("wrote \(output)")
+        try writeAside(output) { try Gnuplot.draw(drawing.script(output: $0)) }
+        Screen(json: json).show("wrote \(output)")
+        if json { JSONReport.object([.init("outcome", "drawn"), .init("file", .text(output))]).show() }
     }
-}
 
-/// The columns that a picture shows.
-struct Series {
-    var iteration: [Double]
-    var seconds: [Double]
-    var loss: [Double]
-    var error: [Double]
-
-    init(_ file: RunFile) throws {
-        let names = file.columns(in: .trajectory).map(\.name)
-        func column(_ name: String) throws -> [Double] {
-            guard names.contains(name) else { return Array(repeating: .nan, count: file.rows(in: .trajectory)) }
-            return try file.reals(name, in: .trajectory)
+    /// The fields; where they cannot be had, the losses are drawn without them, and a line says why.
+    private func picture(registry: Registry) -> (fields: SolutionPicture, which: Which)? {
+        do {
+            let run = try TrainedRun(bestOf: folder, registry: registry)
+            guard let problem = run.problem as? any PicturedProblem else { return nil }
+            return try problem.picture(at: run.point.parameters.values).map { ($0, run.point.which) }
+        } catch {
+            StandardErrorLog.logger().warning("the fields are not drawn: \(error)")
+            return nil
         }
-        iteration = try file.integers("iteration", in: .trajectory).map { $0.map(Double.init) ?? .nan }
-        (seconds, loss, error) = (try column("seconds"), try column("loss"), try column("referenceError"))
     }
 }
 
 /// gnuplot, as an external program.
 enum Gnuplot {
-    static func script(for series: Series, title: String, output: String) throws -> String {
-        func block(_ name: String, _ values: [Double]) -> String {
-            let lines = series.iteration.indices.filter { values[$0] > 0 && values[$0].isFinite }
-                .map { "\(series.iteration[$0]) \(series.seconds[$0]) \(values[$0])" }
-            return "$\(name) << EOD\n\(lines.joined(separator: "\n"))\nEOD\n"
-        }
-        let hasError = series.error.contains { $0 > 0 }
-        func curves(_ column: Int) -> String {
-            var parts = ["$loss using \(column):3 with lines lw 1.5 lc rgb '#4477aa' title 'loss L = ½‖r‖²'"]
-            if hasError { parts.append("$error using \(column):3 with linespoints pt 7 ps 0.4 lc rgb '#cc3311' title 'relative L2 error'") }
-            return parts.joined(separator: ", ")
-        }
-        return block("loss", series.loss) + (hasError ? block("error", series.error) : "") + """
-            set terminal pngcairo size 1400,560 font 'sans,11'
-            set output '\(output.replacing("'", with: "''"))'
-            set logscale y
-            set format y '10^{%T}'
-            set grid lc rgb '#dddddd'
-            set multiplot layout 1,2 title '\(title.replacing("'", with: "''"))' noenhanced
-            set xlabel 'iteration'
-            plot \(curves(1))
-            set xlabel 'seconds'
-            plot \(curves(2))
-            unset multiplot
-
-            """
-    }
-
     static func draw(_ script: String) throws {
         let process = Process()
-        let (input, errors) = (Pipe(), Pipe())
+        let errors = Pipe()
+        // In a file: a script with a map's values is larger than a pipe holds.
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("curvature-\(UUID().uuidString).gp")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data(script.utf8).write(to: file)
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["gnuplot"]
-        process.standardInput = input
+        process.arguments = ["gnuplot", file.path]
+        process.standardInput = FileHandle.nullDevice
         process.standardError = errors
         try process.run()
-        try? input.fileHandleForWriting.write(contentsOf: Data(script.utf8))
-        try? input.fileHandleForWriting.close()
         let complaints = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
         if process.terminationStatus == 127 {
@@ -100,4 +77,7 @@ enum Gnuplot {
             throw ConfigurationError(path: "gnuplot", reason: "failed: \(complaints)")
         }
     }
+
+    /// A text in gnuplot's single quotes.
+    static func quoted(_ text: String) -> String { "'\(text.replacing("'", with: "''"))'" }
 }

@@ -1,13 +1,15 @@
 import Curvature
+import Logging
 
 /// A run as a configuration file describes it.
 ///
 ///     problem: {name: burgers, width: 20, depth: 4}
 ///     seed: 1
-///     pipeline:
+///     stages:
 ///       - {stage: explore, optimizer: {name: adam, learningRate: 1e-3}, until: {iterations: 1000}}
 ///     callbacks:
 ///       - {name: residual-adaptive-resampling, every: 500}
+///     from: {run: runs/coarse, which: best}
 ///     output: {folder: runs/burgers, checkpoints: {every: 500, keep: 3}, trajectory: {every: 10}}
 package struct RunConfiguration {
     /// The whole configuration, defaults not filled in: what is stored beside the run.
@@ -16,6 +18,8 @@ package struct RunConfiguration {
     var seed: UInt64
     var stages: [StageConfiguration]
     var callbacks: [any Callback]
+    /// The stored run whose parameters this one starts from; without one, it starts from the problem's own.
+    var from: StartConfiguration?
     var output: OutputConfiguration
 
     struct StageConfiguration {
@@ -27,7 +31,7 @@ package struct RunConfiguration {
 
     package init(_ setting: Setting, registry: Registry) throws {
         self.setting = setting
-        try setting.requireKeys(["problem", "seed", "pipeline", "callbacks", "output"], path: "")
+        try setting.requireKeys(["problem", "seed", "stages", "callbacks", "from", "output"], path: "")
         problem = try registry.problem(try setting.required("problem", path: ""), path: "problem")
         seed =
             try setting["seed"].map { seed in
@@ -36,12 +40,12 @@ package struct RunConfiguration {
                 }
                 return value
             } ?? 0
-        let pipeline = try setting.required("pipeline", path: "")
-        guard case .list(let items) = pipeline.value, !items.isEmpty else {
-            throw ConfigurationError(path: "pipeline", line: pipeline.line, reason: "should be a list of at least one stage")
+        let list = try setting.required("stages", path: "")
+        guard case .list(let items) = list.value, !items.isEmpty else {
+            throw ConfigurationError(path: "stages", line: list.line, reason: "should be a list of at least one stage")
         }
         stages = try items.enumerated().map { index, stage in
-            let path = "pipeline.\(index)"
+            let path = "stages.\(index)"
             try stage.requireKeys(["stage", "optimizer", "until", "onBreakdown"], path: path)
             return StageConfiguration(
                 name: stage["stage"]?.text ?? "stage \(index + 1)",
@@ -52,8 +56,12 @@ package struct RunConfiguration {
         callbacks = try (setting["callbacks"]?.items(path: "callbacks") ?? []).enumerated().map { index, item in
             try registry.callback(item, path: "callbacks.\(index)")
         }
+        from = try setting["from"].map { try StartConfiguration($0, path: "from") }
         output = try setting["output"].map { try OutputConfiguration($0, path: "output") } ?? OutputConfiguration()
     }
+
+    /// Where the run is written, if it is.
+    var directory: String? { output.folder.isEmpty ? nil : output.folder }
 
     /// The pipeline on a problem made of this configuration.
     func pipeline<P: Problem>(minimizing problem: P) -> Pipeline<P> {
@@ -62,6 +70,35 @@ package struct RunConfiguration {
 
     private func makeStage<P: Problem, O: Optimizer>(_ optimizer: O, _ stage: StageConfiguration) -> Stage<P> {
         Stage(dynamic: stage.name, optimizer, until: stage.until, onBreakdown: stage.onBreakdown)
+    }
+}
+
+/// The stored parameters that a run starts from.
+struct StartConfiguration: Configurable {
+    var run = ""
+    var which = Which.last
+
+    static var identifier: String { "from" }
+    static var summary: String { "the stored parameters that a run starts from" }
+    static var fields: [Field<StartConfiguration>] {
+        [
+            .text("run", \.run, meaning: "another run: its folder, its run.h5 or a checkpoint"),
+            .choice("which", \.which, meaning: "which of its points"),
+        ]
+    }
+
+    func validate() throws {
+        guard !run.isEmpty else { throw ConfigurationError(path: "run", reason: "needs another run's folder or file") }
+    }
+
+    /// The parameters, if a run on `problem` can begin there.
+    func parameters(for problem: any Problem, log: Logger) throws -> Parameters {
+        let stored = try StoredRun(run)
+        defer { stored.close() }
+        let point = try stored.point(which)
+        try point.require(layoutOf: problem, path: run)
+        log.info("starts from the \(which.rawValue) point of \(run), iteration \(point.iteration)")
+        return point.parameters
     }
 }
 

@@ -1,5 +1,6 @@
 import Curvature
 import Foundation
+import Logging
 
 extension RunConfiguration {
     /// Makes the problem and checks that every stage fits it and the machine's memory: what refuses a run before anything is evaluated.
@@ -11,28 +12,35 @@ extension RunConfiguration {
     }
 
     /// Runs the pipeline from the start, into the configured folder if there is one.
-    func start(on problem: any Problem, registry: Registry, overwrite: Bool, quiet: Bool) throws -> RunResult {
+    func start(on problem: any Problem, registry: Registry, overwrite: Bool, quiet: Bool, log: Logger) throws -> RunResult {
         func start<P: Problem>(_ problem: P) throws -> RunResult {
             let pipeline = self.pipeline(minimizing: problem)
             _ = try pipeline.preflight(suggestingFrom: registry)
             // What can refuse the run is asked before the folder is made or an older run in it is replaced.
-            _ = try pipeline.begin(seed: seed, callbacks: callbacks)
+            let start = try from?.parameters(for: problem, log: log)
+            _ = try pipeline.begin(seed: seed, from: start, callbacks: callbacks)
             let folder = output.folder.isEmpty ? nil : try RunFolder.create(output.folder, replacing: overwrite)
             if let folder { try store(in: folder.path) }
             defer { try? folder?.close() }
-            return try pipeline.start(seed: seed, callbacks: observers(writingTo: folder, quiet: quiet))
+            if let folder { log.info("writes to \(folder.path)") }
+            let result = try pipeline.start(seed: seed, from: start, callbacks: observers(writingTo: folder, quiet: quiet))
+            try folder?.writableFile().writeFields(of: problem, at: result.best?.parameters ?? result.parameters)
+            return result
         }
         return try start(problem)
     }
 
     /// Goes on from the newest checkpoint in the configured folder.
-    func resume(on problem: any Problem, acceptingOlder: Bool, quiet: Bool) throws -> RunResult {
+    func resume(on problem: any Problem, acceptingOlder: Bool, quiet: Bool, log: Logger) throws -> RunResult {
         func resume<P: Problem>(_ problem: P) throws -> RunResult {
             let folder = try RunFolder.open(output.folder)
             defer { try? folder.close() }
+            let checkpoint = try folder.checkpoints.latest(acceptingOlder: acceptingOlder)
+            for damage in checkpoint.damaged { log.warning("passed over: \(damage)") }
             let result = try pipeline(minimizing: problem).resume(
-                from: folder, acceptingOlder: acceptingOlder, callbacks: observers(writingTo: folder, quiet: quiet))
+                from: checkpoint.archive, callbacks: observers(writingTo: folder, quiet: quiet))
             try store(in: folder.path)
+            try folder.writableFile().writeFields(of: problem, at: result.best?.parameters ?? result.parameters)
             return result
         }
         return try resume(problem)

@@ -12,7 +12,7 @@ package enum YAML {
         } catch let error as YamlError {
             throw ConfigurationError(path: file, reason: "is not YAML: \(error)")
         }
-        guard let node else { throw ConfigurationError(path: file, reason: "is empty; it needs at least “problem” and “pipeline”") }
+        guard let node else { throw ConfigurationError(path: file, reason: "is empty; it needs at least “problem” and “stages”") }
         var left = 100_000
         return try setting(from: node, file: file, depth: 0, left: &left)
     }

@@ -6,13 +6,18 @@
 public protocol PointwiseFunction: Sendable {
     /// The channels zᵢ that the residuals read: sorted, without repetition.
     var channels: [Channel] { get }
+    /// The trained numbers that the residuals read, by their number among the network's: further inputs after the channels, the same
+    /// at all points. Sorted, without repetition; none by default.
+    var scalars: [Int] { get }
     /// The number of coordinates of a point.
     var dimension: Int { get }
+    /// How many points a residual ties together: 1 by default, 2 for a periodic or interface condition, more for a weak form.
+    var arity: Int { get }
     /// How many residuals a point gives.
     var residualCount: Int { get }
     /// How many columns of pointwise data are read.
     var dataCount: Int { get }
-    /// The structurally nonzero ∂rₖ/∂zᵢ, `input` indexing `channels`; no pair twice.
+    /// The structurally nonzero ∂rₖ/∂zᵢ, `input` indexing `channels` and then `scalars`; no pair twice.
     var partials: [(residual: Int, input: Int)] { get }
     /// The structurally nonzero ∂²rₖ/∂zᵢ∂zⱼ with i ≤ j (`first` ≤ `second`), each standing for both orders; no triple twice.
     var secondPartials: [(residual: Int, first: Int, second: Int)] { get }
@@ -22,15 +27,29 @@ public protocol PointwiseFunction: Sendable {
     /// Evaluates at `arguments.count` points and writes every entry of what `order` asks for: 0 the residuals, 1 also the
     /// partials, 2 also the second partials, each into its own column in the order of the lists above.
     func evaluate(order: Int, at arguments: PointwiseArguments, into results: PointwiseResults)
+
+    /// How many columns of pointwise factors the operators among the channels read; none by default.
+    var coefficientCount: Int { get }
+
+    /// Writes those factors, which depend on the coordinates and the data alone: `columns[k]` receives column k. The arguments'
+    /// inputs are not to be read.
+    func evaluateCoefficients(at arguments: PointwiseArguments, into columns: UnsafePointer<UnsafeMutablePointer<Double>>)
+}
+
+extension PointwiseFunction {
+    public var scalars: [Int] { [] }
+    public var arity: Int { 1 }
+    public var coefficientCount: Int { 0 }
+    public func evaluateCoefficients(at arguments: PointwiseArguments, into columns: UnsafePointer<UnsafeMutablePointer<Double>>) {}
 }
 
 /// What a pointwise function reads: columns of `count` doubles, one entry a point.
 public struct PointwiseArguments {
-    /// The number of points of the call.
+    /// The number of points (tuples of points) of the call.
     public var count: Int
-    /// Column i holds channel `channels[i]`.
+    /// Column i holds channel `channels[i]`, and after the channels the trained numbers.
     public var inputs: UnsafePointer<UnsafePointer<Double>>
-    /// Column i holds the points' i-th coordinate.
+    /// Column i holds the points' i-th coordinate; of tuples, point after point.
     public var coordinates: UnsafePointer<UnsafePointer<Double>>
     /// Column i holds the term's i-th column of pointwise data; nil where it has none.
     public var data: UnsafePointer<UnsafePointer<Double>>?

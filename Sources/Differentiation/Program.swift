@@ -25,10 +25,10 @@ public struct ProgramOptions: Sendable, Hashable {
 /// depend on the points and parameters alone, and sums run over blocks, then shards, in order: a result has the same bits for
 /// any number of threads. It may differ, by rounding, between instruction sets.
 public struct Program: Sendable {
-    public let network: DenseNetwork
+    public let network: Network
     public let terms: [ProgramTerm]
     public let options: ProgramOptions
-    let layers: LayerSequence
+    let layers: CompiledNetwork
     let compiled: [CompiledTerm]
     let blocks: [Block]
     /// Runs of blocks of about equal cost.
@@ -45,9 +45,14 @@ public struct Program: Sendable {
         var points: Int
     }
 
+    /// The program of a fully connected network.
     public init(network: DenseNetwork, terms: [ProgramTerm], options: ProgramOptions = ProgramOptions()) {
+        self.init(network: Network(network), terms: terms, options: options)
+    }
+
+    public init(network: Network, terms: [ProgramTerm], options: ProgramOptions = ProgramOptions()) {
         (self.network, self.terms, self.options) = (network, terms, options)
-        let layers = LayerSequence(network)
+        let layers = CompiledNetwork(network)
         var offset = 0
         var compiled: [CompiledTerm] = []
         for term in terms {
@@ -74,7 +79,7 @@ public struct Program: Sendable {
     public var isLeastSquares: Bool { terms.allSatisfy { $0.weights == nil } }
     public var termNames: [String] { terms.map(\.name) }
     /// For each term, the number C of channels that its jets carry.
-    public var channelCounts: [Int] { compiled.map { $0.rule.space.count } }
+    public var channelCounts: [Int] { compiled.map { $0.rules.space.count } }
 
     /// Where a term's residuals lie in the residual vector.
     public func residualRange(ofTerm index: Int) -> Range<Int> {
@@ -112,7 +117,7 @@ public struct Program: Sendable {
 
     private static func shards(of blocks: [Block], terms: [CompiledTerm], parameters: Int) -> [Range<Int>] {
         let most = max(1, min(mostShards, blocks.count, accumulatorBytes / (8 * max(parameters, 1))))
-        let costs = blocks.map { $0.points * terms[$0.term].rule.space.count }
+        let costs = blocks.map { $0.points * terms[$0.term].arity * terms[$0.term].rules.space.count }
         let total = costs.reduce(0, +)
         var shards: [Range<Int>] = []
         var (first, spent) = (0, 0)
@@ -146,7 +151,7 @@ public struct Program: Sendable {
     }
 
     func pass(_ kind: PassKind, term: Int, start: Int, points: Int, in workspace: Workspace) -> BlockPass {
-        BlockPass(compiled[term], layers, layouts[term][kind.rawValue], workspace, start: start, points: points)
+        BlockPass(compiled[term], index: term, layers, layouts[term][kind.rawValue], workspace, start: start, points: points)
     }
 
     func overBlocks(_ kind: PassKind, _ body: (_ shard: Int, _ pass: BlockPass) -> Void) {
@@ -158,14 +163,17 @@ public struct Program: Sendable {
         }
     }
 
-    /// Sums over all blocks: a vector of ℝᴾ, that `body` adds to, into `sum`; and numbers per term, that it returns.
+    /// Sums over all blocks: `columns` vectors of ℝᴾ, that `body` adds to, into `sum`; and numbers per term, that it returns.
+    ///
+    /// Every shard has sums of its own: 8·columns·P bytes each.
     func accumulating(
-        _ kind: PassKind, into sum: UnsafeMutableBufferPointer<Double>, _ body: (BlockPass, _ vector: MutableDoubles) -> Double
+        _ kind: PassKind, columns: Int = 1, into sum: UnsafeMutableBufferPointer<Double>,
+        _ body: (BlockPass, _ vectors: MutableDoubles) -> Double
     ) -> [Double] {
-        let (parameters, terms) = (parameterCount, compiled.count)
-        precondition(sum.count == parameters, "a vector of \(sum.count) for \(parameters) parameters")
+        let (entries, terms) = (columns * parameterCount, compiled.count)
+        precondition(sum.count == entries, "\(sum.count) numbers for \(columns) vectors of \(parameterCount) parameters")
         guard let sumBase = sum.baseAddress else { return Array(repeating: 0, count: terms) }
-        let stride = (parameters + terms + 7) / 8 * 8
+        let stride = (entries + terms + 7) / 8 * 8
         return accumulators.borrowing(1, capacity: max(shards.count, 1) * stride, columns: 1) { memory in
             let base = memory[0].base
             overItems(shards.count, kind) { shard, workspace in
@@ -174,16 +182,16 @@ public struct Program: Sendable {
                 for block in shards[shard] {
                     let block = blocks[block]
                     let pass = pass(kind, term: block.term, start: block.start, points: block.points, in: workspace)
-                    vector[parameters + block.term] += body(pass, vector)
+                    vector[entries + block.term] += body(pass, vector)
                 }
             }
             let portion = 4096
-            parallelFor(count: (parameters + portion - 1) / portion) { index, _ in
-                let (low, length) = (index * portion, min(portion, parameters - index * portion))
+            parallelFor(count: (entries + portion - 1) / portion) { index, _ in
+                let (low, length) = (index * portion, min(portion, entries - index * portion))
                 (sumBase + low).update(repeating: 0, count: length)
                 for shard in shards.indices { ck_axpy(length, 1, base + shard * stride + low, sumBase + low) }
             }
-            return (0..<terms).map { term in shards.indices.reduce(0.0) { $0 + base[$1 * stride + parameters + term] } }
+            return (0..<terms).map { term in shards.indices.reduce(0.0) { $0 + base[$1 * stride + entries + term] } }
         }
     }
 }

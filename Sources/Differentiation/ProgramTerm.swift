@@ -6,7 +6,8 @@
 public struct ProgramTerm: Sendable {
     public var name: String
     public var function: any PointwiseFunction
-    /// The points by coordinate: `points[i][k]` is the i-th coordinate of point k.
+    /// The points by coordinate: `points[i][k]` is the i-th coordinate of point k. Of tuples: all coordinates of their points 0, then of
+    /// their points 1, ….
     public var points: [[Double]]
     /// The columns of pointwise data, of one entry a point.
     public var data: [[Double]]
@@ -42,9 +43,13 @@ struct CompiledTerm: Sendable {
     let data: Columns
     /// One column, of an integral's weights; nil for a sum of squares.
     let weights: Columns?
-    let rule: ActivationRule
-    /// For every input of the function: the network's output and the channel it is.
-    let inputs: [(field: Int, channel: Int)]
+    let rules: JetRules
+    /// The points of a tuple.
+    let arity: Int
+    /// For every input of the function, where it comes from.
+    let inputs: [Input]
+    /// The trained numbers that the function reads.
+    let scalars: [Int]
     let partials: [(residual: Int, input: Int)]
     let secondPartials: [(residual: Int, first: Int, second: Int)]
     let residuals: Int
@@ -53,16 +58,27 @@ struct CompiledTerm: Sendable {
     /// The points of a full block.
     let blockSize: Int
 
-    init(_ term: ProgramTerm, of network: LayerSequence, options: ProgramOptions, residualOffset: Int) {
+    enum Input: Sendable {
+        /// A channel of one of the network's outputs at a point of the tuple.
+        case output(field: Int, channel: Int, point: Int)
+        /// A trained number: a column of those that the term reads.
+        case scalar(Int)
+    }
+
+    init(_ term: ProgramTerm, of network: CompiledNetwork, options: ProgramOptions, residualOffset: Int) {
         let function = term.function
         let name = term.name
         precondition(
-            function.dimension == network.dimension && term.points.count == network.dimension,
-            "term \(name): points of \(term.points.count) coordinates, a residual in \(function.dimension), a network in \(network.dimension)"
-        )
+            function.dimension == network.dimension && term.points.count == function.arity * network.dimension,
+            "term \(name): \(term.points.count) columns of coordinates, a residual of \(function.arity) points in \(function.dimension), "
+                + "a network in \(network.dimension)")
         precondition(
-            function.channels.allSatisfy { $0.field >= 0 && $0.field < network.outputs },
-            "term \(name) reads a field beyond the network's \(network.outputs)")
+            function.channels.allSatisfy {
+                $0.field >= 0 && $0.field < network.outputs && $0.point >= 0 && $0.point < function.arity
+            }, "term \(name) reads a field beyond the network's \(network.outputs), or a point beyond the tuple's \(function.arity)")
+        precondition(
+            function.scalars.allSatisfy { $0 >= 0 && $0 < network.scalarCount },
+            "term \(name) reads a trained number beyond the network's \(network.scalarCount)")
         precondition(term.data.count == function.dataCount, "term \(name): \(term.data.count) columns of data, not \(function.dataCount)")
         precondition(
             (term.points + term.data).allSatisfy { $0.count == term.pointCount }, "term \(name): columns of different lengths")
@@ -76,22 +92,33 @@ struct CompiledTerm: Sendable {
             precondition(weights.count == count, "term \(name): \(weights.count) quadrature weights for \(count) points")
             return Columns([weights], count: count)
         }
-        let space = JetSpace(containing: function.channels.map(\.derivative), dimension: network.dimension)
-        rule = ActivationRule(network.activation, space, generic: options.usesGenericRule)
-        inputs = function.channels.map { ($0.field, space.channel(of: $0.derivative)) }
+        let space = JetSpace(containing: function.channels, dimension: network.dimension)
+        precondition(
+            space.coefficientCount <= function.coefficientCount,
+            "term \(name): operators read \(space.coefficientCount) columns of factors, the function has \(function.coefficientCount)")
+        precondition(
+            function.arity == 1 || function.coefficientCount == 0, "term \(name): operators with pointwise factors on tuples of points")
+        rules = JetRules(
+            space, generic: options.usesGenericRule, needsTables: network.needsTables, needsProducts: network.needsProducts)
+        arity = function.arity
+        scalars = function.scalars
+        inputs =
+            function.channels.map { .output(field: $0.field, channel: space.channel(of: $0), point: $0.point) }
+            + function.scalars.indices.map { .scalar($0) }
         partials = function.partials
         secondPartials = function.secondPartials
         residuals = function.residualCount
         self.residualOffset = residualOffset
-        blockSize = options.blockSize ?? CompiledTerm.blockSize(channels: space.count)
+        blockSize = options.blockSize ?? CompiledTerm.blockSize(channels: space.count * function.arity)
     }
 
     var residualTotal: Int { weights == nil ? residuals * count : 0 }
 
     /// About 256 rows, so that a block's passes stay in cache, of an odd number of vectors' points, so that the columns of its
     /// matrices do not fall on the same few cache lines. Burgers, 10 000 points, one core, 24 / 40 / 56 / 72 points a block: 8 × 20
-    /// 9.1 / 8.5 / 8.4 / 8.4 ms; 4 × 50 19.9 / 19.1 / 18.9 / 18.2 ms; 4 × 128 113 / 106 / 103 / 101 ms.
-    private static func blockSize(channels: Int) -> Int { 8 * min(max(256 / (8 * channels), 3) | 1, 31) }
+    /// 9.1 / 8.5 / 8.4 / 8.4 ms; 4 × 50 19.9 / 19.1 / 18.9 / 18.2 ms; 4 × 128 113 / 106 / 103 / 101 ms. With very many channels, as
+    /// a Laplacian in 100 dimensions has, a single vector.
+    private static func blockSize(channels: Int) -> Int { 8 * min(max(256 / (8 * channels), channels < 24 ? 3 : 1) | 1, 31) }
 }
 
 /// Columns of equal length in one piece of memory that never changes.

@@ -3,8 +3,9 @@ import OptimizationCore
 
 /// What it means that a search found no decrease along a descent direction.
 public enum DeadEnd {
-    /// Rounding errors of the loss hide every decrease that is left: the method is where floating point lets it go.
-    case stationary
+    /// Rounding errors of the loss hide every decrease that is left: the method is where floating point lets it go. The finding holds
+    /// the promised decrease and what rounding hides.
+    case stationary(Finding)
     /// A decrease that can be told from rounding was found after all.
     case step(RaySample<Trial>)
     /// Decreases over many orders of step lengths could have been seen, and were not: the direction, and so the gradient, is wrong,
@@ -23,11 +24,11 @@ extension Standpoint {
         guard ray.slope < 0, loss.isFinite else { return .unexplained }
         let noise = try roundingNoise(on: problem)
         let shortest = 10 * noise / -ray.slope
-        guard shortest < 1 else { return .stationary }
+        guard shortest < 1 else { return .stationary(.hiddenDecrease(-ray.slope, hidden: 10 * noise)) }
         let sample = try ray.sample(at: shortest, needsSlope: false)
         guard sample.value.isFinite else { return .unexplained }  // a loss that cannot be told says nothing of decreases
         if sample.value < loss.total { return .step(sample) }
-        return shortest > 1e-6 ? .stationary : .unexplained
+        return shortest > 1e-6 ? .stationary(.hiddenDecrease(-ray.slope, hidden: 1e7 * noise)) : .unexplained
     }
 
     /// How much L changes when every parameter moves by a rounding error, all up and then up and down in turn; at least L's own last bits.

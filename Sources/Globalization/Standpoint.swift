@@ -17,6 +17,9 @@ public struct Standpoint: Checkpointable, Equatable {
     /// Whether the gradient is zero, or so small that its square underflows: there is no slope left to follow.
     public var hasVanishingGradient: Bool { gradient.dot(gradient) == 0 }
 
+    /// The loss's last bits, 4ε|L|: a quadratic model that promises no more than this promises nothing that can be seen.
+    public var lastBits: Double { 4 * Double.ulpOfOne * abs(loss.total) }
+
     public func encode(into archive: inout Archive) {
         archive.set("parameters", parameters)
         archive.set("loss", loss.total)

@@ -2,42 +2,102 @@ import COpenBLAS
 
 /// The Cholesky factorisation A = L·Lᵀ of a symmetric positive definite matrix, A ∈ ℝⁿˣⁿ.
 ///
-/// Only the lower triangle of A is read. n³/3 flops, n² doubles; single-threaded dpotrf. Backward stable: ‖A − LLᵀ‖ ≤ c·n·ε·‖A‖.
+/// Only the lower triangle of A is read. n³/3 flops, n² doubles; tiled over the pool (`docs/performance.md`), with the same bits for
+/// any number of threads. Backward stable: ‖A − LLᵀ‖ ≤ c·n·ε·‖A‖ (Higham, *Accuracy and Stability*, thm 10.3, whatever the order of sums).
 public struct Cholesky: Sendable {
     /// L, with zeros above the diagonal.
     public let lower: Matrix
 
     /// Factorises `a`; the failing pivot, where it is not positive definite, comes back as a value.
-    public static func factorize(_ a: Matrix) -> Result<Cholesky, FactorizationFailure> {
+    ///
+    /// A matrix that is handed over (its last use) is factorised where it lies; any other is copied first.
+    public static func factorize(_ a: consuming Matrix) -> Result<Cholesky, FactorizationFailure> {
         precondition(a.rows == a.columns, "Cholesky of a \(a.rows) × \(a.columns) matrix")
-        guard a.isFinite else { return .failure(.nonFinite) }
-        _ = BLASThreads.single
         let n = a.rows
-        var l = a
-        let info = l.elements.withUnsafeMutableBufferPointer { lapack_potrf_lower(blasInt(n), $0.baseAddress, leading(n)) }
-        guard info == 0 else { return .failure(.notPositiveDefinite(pivot: Int(info) - 1)) }
-        l.elements.withUnsafeMutableBufferPointer { l in
-            for j in 0..<n { for i in 0..<j { l[i + j * n] = 0 } }
-        }
-        return .success(Cholesky(lower: l))
+        guard lowerIsFinite(a) else { return .failure(.nonFinite) }
+        let failure = a.elements.withUnsafeMutableBufferPointer { factor($0.baseAddress, n) }
+        if let failure { return .failure(failure) }
+        return .success(Cholesky(lower: a))
     }
+
+    /// Factorises A + diag(d) in one new matrix, A being kept for other dampings: n² doubles.
+    public static func factorize(_ a: Matrix, addingToDiagonal d: Vector) -> Result<Cholesky, FactorizationFailure> {
+        precondition(a.rows == a.columns, "Cholesky of a \(a.rows) × \(a.columns) matrix")
+        precondition(d.count == a.rows, "a diagonal of \(d.count) for a \(a.rows) × \(a.columns) matrix")
+        let n = a.rows
+        guard lowerIsFinite(a), d.isFinite else { return .failure(.nonFinite) }
+        var failure: FactorizationFailure?
+        let lower = Matrix(rows: n, columns: n) { l in
+            guard let l = l.baseAddress else { return }
+            a.elements.withUnsafeBufferPointer { a in
+                guard let a = a.baseAddress else { return }
+                overColumns(n) { j in
+                    (l + j + j * n).update(from: a + j + j * n, count: n - j)
+                    l[j + j * n] += d[j]
+                }
+            }
+            failure = factor(l, n)
+        }
+        if let failure { return .failure(failure) }
+        return .success(Cholesky(lower: lower))
+    }
+
+    private static func factor(_ l: UnsafeMutablePointer<Double>?, _ n: Int) -> FactorizationFailure? {
+        guard let l, n > 0 else { return nil }
+        let pivot = TiledCholesky.factorize(n, l, n)
+        overColumns(n) { j in (l + j * n).update(repeating: 0, count: j) }
+        return pivot.map { .notPositiveDefinite(pivot: $0) }
+    }
+
+    private static func lowerIsFinite(_ a: Matrix) -> Bool {
+        let n = a.rows
+        let blocks = (n + columnsAtOnce - 1) / columnsAtOnce
+        var finite = [Bool](repeating: true, count: blocks)
+        a.elements.withUnsafeBufferPointer { a in
+            finite.withUnsafeMutableBufferPointer { finite in
+                let finite = finite
+                overBlocks(n) { block, columns in
+                    finite[block] = columns.allSatisfy { allFinite(UnsafeBufferPointer(rebasing: a[($0 + $0 * n)..<(($0 + 1) * n)])) }
+                }
+            }
+        }
+        return finite.allSatisfy { $0 }
+    }
+
+    private static let columnsAtOnce = 64
+
+    private static func overBlocks(_ n: Int, _ body: (Int, Range<Int>) -> Void) {
+        let blocks = (n + columnsAtOnce - 1) / columnsAtOnce
+        parallelFor(count: blocks, maximumWorkers: n < 512 ? 1 : .max) { block, _ in
+            body(block, (block * columnsAtOnce)..<min(n, (block + 1) * columnsAtOnce))
+        }
+    }
+
+    private static func overColumns(_ n: Int, _ body: (Int) -> Void) { overBlocks(n) { _, columns in columns.forEach(body) } }
 
     /// A⁻¹·b by two triangular solves. 2n² flops.
     public func solve(_ b: Vector) -> Vector {
-        Vector(solve(Matrix(rows: b.count, columns: 1, elements: b.elements)).elements)
+        var x = b
+        x.withUnsafeMutableBufferPointer { solve(columns: 1, $0) }
+        return x
     }
 
-    /// A⁻¹·B, column by column. 2n² flops a column.
-    public func solve(_ b: Matrix) -> Matrix {
+    /// A⁻¹·B, 2n² flops a column.
+    public func solve(_ b: consuming Matrix) -> Matrix {
+        precondition(b.rows == lower.rows, "a \(lower.rows) × \(lower.rows) system with a right-hand side of \(b.rows) rows")
+        let columns = b.columns
+        b.elements.withUnsafeMutableBufferPointer { solve(columns: columns, $0) }
+        return b
+    }
+
+    private func solve(columns: Int, _ x: UnsafeMutableBufferPointer<Double>) {
         let n = lower.rows
-        precondition(b.rows == n, "a \(n) × \(n) system with a right-hand side of \(b.rows) rows")
-        var x = b
+        precondition(x.count == n * columns, "a \(n) × \(n) system with a right-hand side of \(x.count)")
         lower.elements.withUnsafeBufferPointer { l in
-            x.elements.withUnsafeMutableBufferPointer { x in
-                _ = lapack_potrs_lower(blasInt(n), blasInt(b.columns), l.baseAddress, leading(n), x.baseAddress, leading(n))
-            }
+            guard let l = l.baseAddress, let x = x.baseAddress else { return }
+            TiledTriangle.solve(.lower, transposed: false, n, columns, l, n, x, n)
+            TiledTriangle.solve(.lower, transposed: true, n, columns, l, n, x, n)
         }
-        return x
     }
 
     /// log det A = 2 Σ log Lᵢᵢ comes from these: the diagonal of L, all positive.

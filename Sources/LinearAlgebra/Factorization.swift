@@ -39,12 +39,25 @@ func withWorkspace(_ routine: (_ work: UnsafeMutablePointer<Double>, _ count: In
 /// A leading dimension as LAPACK wants it: at least one.
 func leading(_ rows: Int) -> Int32 { blasInt(Swift.max(1, rows)) }
 
-/// Whether no entry is NaN or infinite, by the exponent bits: an integer reduction, which vectorises.
+/// Whether no entry is NaN or infinite, over the pool where there are many.
 package func allFinite(_ values: [Double]) -> Bool {
-    let exponent: UInt64 = 0x7FF0_0000_0000_0000
-    return values.withUnsafeBufferPointer { buffer in
-        var bad: UInt64 = 0
-        for value in buffer { bad |= (value.bitPattern & exponent) == exponent ? 1 : 0 }
-        return bad == 0
+    values.withUnsafeBufferPointer { buffer in
+        let share = 1 << 18
+        guard buffer.count > 2 * share else { return allFinite(buffer) }
+        return withUnsafeTemporaryAllocation(of: Bool.self, capacity: (buffer.count + share - 1) / share) { finite in
+            parallelFor(count: finite.count) { index, _ in
+                let part = (index * share)..<min(buffer.count, (index + 1) * share)
+                finite.initializeElement(at: index, to: allFinite(UnsafeBufferPointer(rebasing: buffer[part])))
+            }
+            return finite.allSatisfy { $0 }
+        }
     }
+}
+
+/// Whether no entry is NaN or infinite, by the exponent bits: an integer reduction, which vectorises.
+func allFinite(_ values: UnsafeBufferPointer<Double>) -> Bool {
+    let exponent: UInt64 = 0x7FF0_0000_0000_0000
+    var bad: UInt64 = 0
+    for value in values { bad |= (value.bitPattern & exponent) == exponent ? 1 : 0 }
+    return bad == 0
 }

@@ -1,26 +1,22 @@
 import COpenBLAS
 
 extension Matrix {
-    /// AᵀA ∈ ℝⁿˣⁿ, exactly symmetric. mn² flops (dsyrk). Squares the condition number of A.
+    /// AᵀA ∈ ℝⁿˣⁿ, exactly symmetric. mn² flops, by output tiles over the pool. Squares the condition number of A.
     public var gram: Matrix { gram(ofRows: false) }
 
-    /// AAᵀ ∈ ℝᵐˣᵐ, exactly symmetric. m²n flops (dsyrk). Squares the condition number of A.
+    /// AAᵀ ∈ ℝᵐˣᵐ, exactly symmetric. m²n flops, by output tiles over the pool. Squares the condition number of A.
     public var outerGram: Matrix { gram(ofRows: true) }
 
     private func gram(ofRows: Bool) -> Matrix {
         let (order, inner) = ofRows ? (rows, columns) : (columns, rows)
-        var g = Matrix.zeros(order, order)
-        guard order > 0, inner > 0 else { return g }
-        _ = BLASThreads.single
-        elements.withUnsafeBufferPointer { a in
-            g.elements.withUnsafeMutableBufferPointer { g in
-                cblas_dsyrk(
-                    CblasColMajor, CblasLower, ofRows ? CblasNoTrans : CblasTrans, blasInt(order), blasInt(inner), 1, a.baseAddress,
-                    leading(rows), 0, g.baseAddress, leading(order))
-                for j in 0..<order { for i in (j + 1)..<Swift.max(j + 1, order) { g[j + i * order] = g[i + j * order] } }
+        guard order > 0, inner > 0 else { return .zeros(order, order) }
+        return Matrix(rows: order, columns: order) { g in
+            elements.withUnsafeBufferPointer { a in
+                guard let a = a.baseAddress, let g = g.baseAddress else { return }
+                TiledProducts.syrkLower(transpose: !ofRows, order, inner, a, rows, beta: 0, g, order)
+                TiledProducts.mirrorLower(order, g, order)
             }
         }
-        return g
     }
 
     /// ‖A‖_F, free of overflow.
@@ -34,6 +30,20 @@ extension Matrix {
 
     /// The diagonal, of length min(m, n).
     public var diagonal: Vector { Vector((0..<Swift.min(rows, columns)).map { elements[$0 + $0 * rows] }) }
+
+    /// A·diag(d).
+    public func scalingColumns(by d: Vector) -> Matrix {
+        precondition(d.count == columns, "\(d.count) factors for the columns of a \(rows) × \(columns) matrix")
+        return Matrix(rows: rows, columns: columns) { scaled in
+            let scaled = scaled
+            elements.withUnsafeBufferPointer { a in
+                parallelFor(count: columns, maximumWorkers: rows * columns < 1 << 16 ? 1 : .max) { j, _ in
+                    let factor = d[j]
+                    for i in (j * rows)..<((j + 1) * rows) { scaled[i] = factor * a[i] }
+                }
+            }
+        }
+    }
 
     /// self ← self + diag(d), for a square matrix.
     public mutating func addDiagonal(_ d: Vector) {

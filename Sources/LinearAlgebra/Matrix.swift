@@ -12,6 +12,17 @@ public struct Matrix: Sendable, Hashable {
         (self.rows, self.columns, self.elements) = (rows, columns, elements)
     }
 
+    /// A matrix whose entries `body` writes into uninitialised memory; it must write every one of them.
+    package init(rows: Int, columns: Int, filledBy body: (UnsafeMutableBufferPointer<Double>) throws -> Void) rethrows {
+        precondition(rows >= 0 && columns >= 0, "a \(rows) × \(columns) matrix")
+        let count = rows * columns
+        let elements = try Array<Double>(unsafeUninitializedCapacity: count) { buffer, initialized in
+            try body(UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+            initialized = count
+        }
+        (self.rows, self.columns, self.elements) = (rows, columns, elements)
+    }
+
     public static func zeros(_ rows: Int, _ columns: Int) -> Matrix {
         Matrix(rows: rows, columns: columns, elements: Array(repeating: 0, count: rows * columns))
     }
@@ -80,26 +91,20 @@ extension Matrix {
         return result
     }
 
-    /// op(A)·op(B), where op transposes if asked to. 2mnk flops.
+    /// op(A)·op(B), where op transposes if asked to. 2mnk flops, by output tiles over the pool.
     public static func product(_ a: Matrix, _ b: Matrix, transposingFirst: Bool = false, transposingSecond: Bool = false) -> Matrix {
         let (m, k) = transposingFirst ? (a.columns, a.rows) : (a.rows, a.columns)
         let (k2, n) = transposingSecond ? (b.columns, b.rows) : (b.rows, b.columns)
         precondition(k == k2, "product of \(m) × \(k) and \(k2) × \(n)")
-        _ = BLASThreads.single
-        var c = Matrix.zeros(m, n)
-        guard m > 0, n > 0, k > 0 else { return c }
-        _ = BLASThreads.single
-        a.elements.withUnsafeBufferPointer { a_ in
-            b.elements.withUnsafeBufferPointer { b_ in
-                c.elements.withUnsafeMutableBufferPointer { c_ in
-                    cblas_dgemm(
-                        CblasColMajor, transposingFirst ? CblasTrans : CblasNoTrans, transposingSecond ? CblasTrans : CblasNoTrans,
-                        blasInt(m), blasInt(n), blasInt(k), 1, a_.baseAddress, blasInt(a.rows), b_.baseAddress, blasInt(b.rows), 0,
-                        c_.baseAddress, blasInt(m))
+        guard m > 0, n > 0, k > 0 else { return .zeros(m, n) }
+        return Matrix(rows: m, columns: n) { c in
+            a.elements.withUnsafeBufferPointer { a_ in
+                b.elements.withUnsafeBufferPointer { b_ in
+                    guard let a_ = a_.baseAddress, let b_ = b_.baseAddress, let c = c.baseAddress else { return }
+                    TiledProducts.gemm(transposingFirst, transposingSecond, m, n, k, a_, a.rows, b_, b.rows, beta: 0, c, m)
                 }
             }
         }
-        return c
     }
 }
 

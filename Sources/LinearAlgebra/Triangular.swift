@@ -1,28 +1,33 @@
-import COpenBLAS
-
 /// Which half of a square matrix a triangular solve reads.
 public enum Triangle: Sendable, Hashable { case lower, upper }
 
 extension Matrix {
     /// T⁻¹·b, or T⁻ᵀ·b, for the given triangle T of this matrix's leading `order` rows and columns; the rest is not read.
     ///
-    /// n² flops (dtrtrs). A zero on the diagonal comes back as its index.
+    /// n² flops, over the pool where n is large. A zero on the diagonal comes back as its index.
     public func solvingTriangle(
         _ triangle: Triangle, _ b: Vector, transposed: Bool = false, order: Int? = nil
     ) -> Result<Vector, FactorizationFailure> {
+        solvingTriangle(triangle, Matrix(rows: b.count, columns: 1, elements: b.elements), transposed: transposed, order: order)
+            .map { Vector($0.elements) }
+    }
+
+    /// T⁻¹·B, or T⁻ᵀ·B, for several right-hand sides; n² flops a column.
+    public func solvingTriangle(
+        _ triangle: Triangle, _ b: consuming Matrix, transposed: Bool = false, order: Int? = nil
+    ) -> Result<Matrix, FactorizationFailure> {
         let n = order ?? columns
         precondition(n <= rows && n <= columns, "a triangle of order \(n) in a \(rows) × \(columns) matrix")
-        precondition(b.count == n, "a triangle of order \(n) with a right-hand side of \(b.count)")
+        precondition(b.rows == n, "a triangle of order \(n) with a right-hand side of \(b.rows)")
         guard b.isFinite else { return .failure(.nonFinite) }
-        guard n > 0 else { return .success(b) }
-        _ = BLASThreads.single
-        var x = b
-        let info = elements.withUnsafeBufferPointer { t in
-            x.withUnsafeMutableBufferPointer { x in
-                lapack_trtrs(
-                    triangle == .upper ? 1 : 0, transposed ? 1 : 0, blasInt(n), 1, t.baseAddress, leading(rows), x.baseAddress, leading(n))
+        if let zero = (0..<n).first(where: { elements[$0 + $0 * rows] == 0 }) { return .failure(.singular(pivot: zero)) }
+        let count = b.columns
+        elements.withUnsafeBufferPointer { t in
+            b.elements.withUnsafeMutableBufferPointer { x in
+                guard let t = t.baseAddress, let x = x.baseAddress else { return }
+                TiledTriangle.solve(triangle, transposed: transposed, n, count, t, rows, x, n)
             }
         }
-        return info == 0 ? .success(x) : .failure(.singular(pivot: Int(info) - 1))
+        return .success(b)
     }
 }

@@ -8,7 +8,8 @@ import OptimizationCore
 /// drawn layer by layer as ``initialization`` says, biases start at zero; ``FirstLayer`` may say otherwise for the first one.
 /// P = Σ (in + 1)·out.
 public struct MultilayerPerceptron: NetworkModel, Hashable {
-    public let network: DenseNetwork
+    /// Its layers, and the scaling of the coordinates before them.
+    public let architecture: DenseNetwork
     public let initialization: WeightInitialization
     public let firstLayer: FirstLayer
     public let layout: ParameterLayout
@@ -48,19 +49,21 @@ public struct MultilayerPerceptron: NetworkModel, Hashable {
         }
         self.initialization = initialization
         self.firstLayer = firstLayer
-        network = DenseNetwork(
+        architecture = DenseNetwork(
             inputs: inputs, hidden: hidden, outputs: outputs, activation: activation,
             inputFactors: scaling?.map { 2 / ($0.upperBound - $0.lowerBound) },
             inputOffsets: scaling?.map { -($0.upperBound + $0.lowerBound) / ($0.upperBound - $0.lowerBound) })
         layout = ParameterLayout(
-            network.layers.enumerated().flatMap { index, layer in
+            architecture.layers.enumerated().flatMap { index, layer in
                 [("layer\(index + 1).weights", [layer.inputs, layer.outputs]), ("layer\(index + 1).biases", [layer.outputs])]
             })
     }
 
+    public var network: Network { Network(architecture) }
+
     public func initialParameters(from random: inout RandomStream) -> Parameters {
-        var θ = Vector.zeros(network.parameterCount)
-        for layer in network.layers {
+        var θ = Vector.zeros(architecture.parameterCount)
+        for layer in architecture.layers {
             if layer.weightOffset == 0, case .spread(let slope, let box) = firstLayer {
                 spread(slope, over: box, layer, &θ, &random)
                 continue
@@ -80,7 +83,7 @@ public struct MultilayerPerceptron: NetworkModel, Hashable {
             for i in 0..<layer.inputs {
                 let weight = slope * random.normal()
                 // Where the unit's midpoint lies, as the network sees it: x̂ = ax + c.
-                let midpoint = network.inputFactors[i] * random.uniform(in: box[i]) + network.inputOffsets[i]
+                let midpoint = architecture.inputFactors[i] * random.uniform(in: box[i]) + architecture.inputOffsets[i]
                 θ[layer.weightOffset + i * layer.outputs + j] = weight
                 bias -= weight * midpoint
             }
@@ -89,8 +92,18 @@ public struct MultilayerPerceptron: NetworkModel, Hashable {
     }
 }
 
-/// The settings of a ``MultilayerPerceptron`` with hidden layers of one width.
-public struct PerceptronSettings: Configurable, Hashable {
+/// How the hidden layers are put together.
+public enum NetworkStructure: String, Sendable, Hashable, CaseIterable {
+    /// One after another.
+    case plain
+    /// Blocks of two layers with a way around them: ``ResidualBlock``.
+    case residual
+    /// Gates between two encoders of the input: ``GatedLayers``.
+    case gated
+}
+
+/// The settings of a network with hidden layers of one width: a ``MultilayerPerceptron``, or one of its relatives.
+public struct PerceptronSettings: ModelConfiguration, Hashable {
     /// Units of each hidden layer.
     public var width = 20
     /// Hidden layers.
@@ -101,6 +114,15 @@ public struct PerceptronSettings: Configurable, Hashable {
     public var firstLayerSlope = 0.0
     /// Whether each coordinate's range is mapped to [−1, 1] before the first layer.
     public var scalesInputs = false
+    public var structure = NetworkStructure.plain
+    /// Pairs of Fourier features in place of the coordinates; 0 for none.
+    public var fourierFeatures = 0
+    /// The standard deviation of their frequencies.
+    public var fourierScale = 1.0
+    /// Whether weights are factorised: ``FactorisedDense``.
+    public var factorisesWeights = false
+    /// Whether the activations have trained slopes, one for each unit: ``AdaptiveDense``.
+    public var trainsSlopes = false
 
     public init() {}
 
@@ -113,7 +135,7 @@ public struct PerceptronSettings: Configurable, Hashable {
     }
 
     public static let identifier = "multilayer-perceptron"
-    public static let summary = "fully connected network with hidden layers of one width"
+    public static let summary = "network with hidden layers of one width: fully connected, residual or gated"
     public static var fields: [Field<Self>] {
         [
             .integer("width", \.width, atLeast: 1, meaning: "units of each hidden layer"),
@@ -124,10 +146,64 @@ public struct PerceptronSettings: Configurable, Hashable {
                 "firstLayerSlope", \.firstLayerSlope, in: .nonNegative,
                 meaning: "slope of a first layer whose units are spread over the domain; 0 draws it like the others"),
             .flag("scalesInputs", \.scalesInputs, meaning: "whether each coordinate's range is mapped to [−1, 1] first"),
+            .choice("structure", \.structure, meaning: "how the hidden layers are put together"),
+            .integer(
+                "fourierFeatures", \.fourierFeatures, atLeast: 0,
+                meaning: "pairs of Fourier features (cos Bx, sin Bx) in place of the coordinates; 0 for none"),
+            .number("fourierScale", \.fourierScale, in: .positive, meaning: "the standard deviation of the Fourier frequencies B"),
+            .flag("factorisesWeights", \.factorisesWeights, meaning: "whether weights are V·diag(eˢ), s trained (plain structure)"),
+            .flag("trainsSlopes", \.trainsSlopes, meaning: "whether each unit's activation has a trained slope (plain structure)"),
         ]
     }
 
-    /// The network on the box `ranges`, one for each coordinate.
+    /// The model on the box `ranges`, one for each coordinate: a ``MultilayerPerceptron`` where no relative of it is asked for.
+    public func model(over ranges: [ClosedRange<Double>], outputs: Int) throws -> any NetworkModel {
+        let perceptron = try perceptron(over: ranges, outputs: outputs)
+        guard structure != .plain || fourierFeatures > 0 || factorisesWeights || trainsSlopes else { return perceptron }
+        guard depth > 0 else { throw ModelError("a network of structure \(structure.rawValue) needs at least one hidden layer") }
+        guard !(factorisesWeights && trainsSlopes), structure == .plain || !(factorisesWeights || trainsSlopes) else {
+            throw ModelError("factorised weights and trained slopes are offered one at a time, and in the plain structure")
+        }
+        guard firstLayerSlope == 0 else {
+            throw ModelError(
+                "a first layer that is spread over the domain is offered in the plain perceptron only: set firstLayerSlope to 0")
+        }
+        return layered(over: ranges, outputs: outputs, scaling: perceptron.architecture)
+    }
+
+    private func layered(over ranges: [ClosedRange<Double>], outputs: Int, scaling: DenseNetwork) -> LayeredNetwork {
+        let (d, σ) = (ranges.count, ActivationFunction.standard(activation))
+        return LayeredNetwork(inputs: d, outputs: outputs, initialization: initialization) { network in
+            var x = network.coordinates
+            if scalesInputs {
+                let diagonal = (0..<(d * d)).map { $0 / d == $0 % d ? scaling.inputFactors[$0 / d] : 0 }
+                x = network.fixed(x, weights: diagonal, offsets: scaling.inputOffsets)
+            }
+            if fourierFeatures > 0 {
+                var random = RandomStream(seed: 0, name: "Fourier frequencies")
+                let frequencies = (0..<fourierFeatures).map { _ in (0..<d).map { _ in fourierScale * random.normal() } }
+                x = FourierFeatures(frequencies: frequencies).applied(to: x, in: &network, name: "fourier")
+            }
+            if structure == .gated {
+                return GatedLayers(width: width, depth: depth, activation: σ).applied(to: x, in: &network, name: "gated")
+            }
+            for layer in 1...depth {
+                let name = "layer\(layer)"
+                if structure == .residual, layer > 1 {
+                    x = ResidualBlock(activation: σ).applied(to: x, in: &network, name: name)
+                } else if factorisesWeights {
+                    x = FactorisedDense(outputs: width, activation: σ).applied(to: x, in: &network, name: name)
+                } else if trainsSlopes {
+                    x = AdaptiveDense(outputs: width, activation: σ).applied(to: x, in: &network, name: name)
+                } else {
+                    x = network.dense(x, outputs: width, activation: σ, name: name)
+                }
+            }
+            return x
+        }
+    }
+
+    /// The fully connected network on the box `ranges`, one for each coordinate.
     public func perceptron(over ranges: [ClosedRange<Double>], outputs: Int) throws -> MultilayerPerceptron {
         guard depth >= 0 else { throw ModelError("a network of \(depth) hidden layers: there cannot be fewer than none") }
         let (w, inOut) = (Double(width), Double(ranges.count + outputs))
@@ -145,8 +221,7 @@ public struct PerceptronSettings: Configurable, Hashable {
 extension Field {
     /// A part with settings of its own, of which those that are not given keep the values they have in the whole.
     public static func section<Value: Configurable>(_ name: String, _ path: Path<Value>, meaning: String) -> Field {
-        Field(name, range: Value.identifier, meaning: meaning, kinds: [Value.self], read: { $0[keyPath: path].settings.removing("name") }) {
-            root, setting, place in
+        @Sendable func write(_ root: inout Root, _ setting: Setting, _ place: String) throws {
             guard case .map(let given) = setting.value else {
                 throw ConfigurationError(path: place, line: setting.line, reason: "should be a map of the settings of \(Value.identifier)")
             }
@@ -155,5 +230,15 @@ extension Field {
             let kept = pairs.filter { pair in !given.contains { $0.key == pair.key } }
             root[keyPath: path] = try Value(Setting(.map(kept + given), line: setting.line), path: place)
         }
+        return Field(
+            name, range: Value.identifier, meaning: meaning, kinds: [Value.self], read: { $0[keyPath: path].settings.removing("name") },
+            write: { try write(&$0, $1, $2) }, parts: { [$0[keyPath: path]] })
     }
+}
+
+/// Registers the model `multilayer-perceptron`.
+public enum NeuralModelsPlugin: Plugin {
+    public static let identifier = "neural-models"
+
+    public static func register(in registry: inout Registry) throws { try registry.register(model: PerceptronSettings.self) }
 }

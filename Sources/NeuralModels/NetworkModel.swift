@@ -4,7 +4,7 @@ import OptimizationCore
 /// A model whose derivatives the engine takes: a network with coordinates in and fields out, and its start.
 public protocol NetworkModel: Model {
     /// The network that programs are built on. Its parameters lie in the order of ``OptimizationCore/Model/layout``.
-    var network: DenseNetwork { get }
+    var network: Network { get }
 }
 
 extension NetworkModel {

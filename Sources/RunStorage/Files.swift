@@ -164,14 +164,6 @@ enum Files {
         }
     }
 
-    /// Brings a file's content to disk, so that it outlives a loss of power.
-    static func sync(_ path: String) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure("the file could not be opened", path) }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw failure("the file could not be brought to disk", path) }
-    }
-
     static func syncFolder(_ path: String) throws {
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure("the folder could not be opened", path) }

@@ -23,10 +23,13 @@ public struct TableName: Sendable, Hashable, RawRepresentable {
 
 /// `run.h5`: what happened in a run. Tables that grow, fields, and attributes that say which run it is; see `docs/run-format.md`.
 ///
-/// Rows wait in memory for at most `rowsPerFlush` rows or `secondsPerFlush` seconds; a killed process loses those, never the file.
+/// Rows wait in memory for at most `rowsPerFlush` rows or `secondsPerFlush` seconds; a killed process loses those, never the file: each
+/// flush reaches it wholly or not at all.
 public final class RunFile: Sendable {
     public static let formatVersion = 1
     static let format = "curvature run"
+    /// What the driver appends to a file's name for that of its journal, which is there only while a flush is under way or was cut short.
+    static let journalSuffix = ".journal"
 
     /// The HDF5 file, for what tables and fields do not cover: attributes of one's own, further groups.
     public let file: HDF5File
@@ -50,6 +53,8 @@ public final class RunFile: Sendable {
         }
         let aside = path + Files.temporarySuffix
         try Files.remove(aside)
+        // Of a file that is no more.
+        try Files.remove(path + journalSuffix)
         do {
             let new = try HDF5File.create(aside)
             try new.setAttribute("format", format, at: "/")
@@ -81,7 +86,7 @@ public final class RunFile: Sendable {
 
     /// Checks the seal that the last writer left, if it could, and takes it off where the file is to change.
     private static func openSealed(_ path: String, writing: Bool) throws -> HDF5File {
-        guard let status = FileStatus(of: path), status.isFile else { return try HDF5File.open(path, writing: writing) }
+        guard let status = FileStatus(of: path), status.isFile else { return try HDF5File.open(path, writing: writing, journaled: writing) }
         let finding = try Seal.check(file: path)
         if let complaint = Seal.complaint(finding, bytes: status.bytes) {
             throw StorageError(
@@ -95,7 +100,7 @@ public final class RunFile: Sendable {
         // Only now: a file that is refused is not touched.
         try reader.close()
         if finding == .whole { try Seal.unseal(file: path) }
-        return try HDF5File.open(path, writing: true)
+        return try HDF5File.open(path, writing: true, journaled: true)
     }
 
     private static func requireFormat(of file: HDF5File) throws {
@@ -113,18 +118,19 @@ public final class RunFile: Sendable {
     }
 
     /// Hands all rows to the operating system.
-    public func flush() throws {
+    public func flush() throws { try flush(file.flush) }
+
+    private func flush(_ commit: () throws -> Void) throws {
         try tables.withLock { tables in
             for index in tables.indices { try tables[index].flush(to: file) }
         }
-        try file.flush()
+        try commit()
         lastFlush.withLock { $0 = .now }
     }
 
     /// Hands all rows to the operating system and waits until they are on the disk.
     public func synchronize() throws {
-        try flush()
-        try Files.sync(file.path)
+        try flush(file.synchronize)
     }
 
     /// Flushes, closes and seals; the file must not be used after. A second call does nothing.

@@ -37,6 +37,7 @@ public final class RunFolder: Sendable {
             }
             for entry in old { try Files.remove(entry.file) }
             try Files.remove(folder.runFilePath)
+            try Files.remove(folder.runFilePath + RunFile.journalSuffix)
         }
         try Files.makeFolder(folder.checkpoints.path)
         let file = try RunFile.create(folder.runFilePath)
@@ -92,7 +93,10 @@ public final class RunFolder: Sendable {
     /// Renames a damaged `run.h5` to `run.h5.aside` so that a resumed run begins a new one: the trajectory so far is then only there.
     public func setTrajectoryAside() throws {
         opened.withLock { $0 = nil }
-        try Files.rename(runFilePath, to: runFilePath + ".aside")
+        let (aside, journal) = (runFilePath + ".aside", RunFile.journalSuffix)
+        // The journal of a flush that was cut short belongs to its file, and goes first: left alone, it would be removed by the next run.
+        if FileStatus(of: runFilePath + journal) != nil { try Files.rename(runFilePath + journal, to: aside + journal) }
+        try Files.rename(runFilePath, to: aside)
     }
 
     // MARK: The disk

@@ -2,8 +2,8 @@ import Curvature
 import Foundation
 import Testing
 
-/// What the world can do wrong, through the executable: each time a message that says what, where and what to do, an exit status that
-/// is neither success nor a signal, and nothing half-written left.
+/// What the world can do wrong, through the executable: each time a message that says what, where and what to do, the exit status 2, and
+/// nothing half-written left.
 @Suite(.serialized) struct BadInputTests {
     let tool: CommandLineTool
     let scratch: ScratchFolder
@@ -13,8 +13,8 @@ import Testing
     static let sound = """
         problem: {name: test-function, function: rosenbrock}
         seed: 3
-        pipeline:
-          - {stage: first, optimizer: {name: lbfgs}, until: {iterations: 3}}
+        stages:
+          - {stage: first, optimizer: {name: l-bfgs}, until: {iterations: 3}}
           - {stage: second, optimizer: {name: adam}, until: {iterations: 4}}
         """
 
@@ -44,27 +44,27 @@ import Testing
         Refusal("problem={name: logistic-regression, samples: 2147483647, features: 2147483647}", "would take", "take fewer samples"),
         Refusal("problem={name: logistic-regression, labelNoise: 0.7}", "problem.labelNoise", "must be in [0.0, 0.5]"),
         Refusal("problem=[rosenbrock]", "problem", "needs the name of a registered problem"),
-        Refusal("pipeline=[]", "pipeline", "at least one stage"),
-        Refusal("pipeline.2.stage=x", "“2” is not an index of a list of 2"),
-        Refusal("pipeline.first.stage=x", "“first” is not an index"),
-        Refusal("pipeline.0.optimizer.name=lbgfs", "pipeline.0.optimizer", "no optimizer “lbgfs”", "there are: lbfgs,"),
-        Refusal("pipeline.0.optimizer.memry=3", "pipeline.0.optimizer.memry", "is not a setting of lbfgs", "it has: memory,"),
-        Refusal("pipeline.0.optimizer.memory=0", "pipeline.0.optimizer.memory", "0 must be ≥ 1"),
-        Refusal("pipeline.1.optimizer.learningRate=inf", "pipeline.1.optimizer.learningRate", "must be > 0"),
-        Refusal("pipeline.1.optimizer.learningRate=fast", "learningRate", "“fast” is not a number"),
-        Refusal("pipeline.1.optimizer.batch={size: 10}", "SampledProblem", "rosenbrock offers", "optimizers fit"),
-        Refusal("pipeline.0.until={iteration: 5}", "pipeline.0.until.iteration", "not a stopping rule", "there are: iterations,"),
-        Refusal("pipeline.0.until={iterations: -1}", "pipeline.0.until.iterations", "not a whole number ≥ 0"),
-        Refusal("pipeline.0.until={loss: 3}", "pipeline.0.until.loss", "should be a map of: below"),
-        Refusal("pipeline.0.until={all: []}", "pipeline.0.until.all", "should be a list of rules"),
-        Refusal("pipeline.0.onBreakdown=explode", "pipeline.0.onBreakdown", "hand-over, stop or {restart: N}"),
+        Refusal("stages=[]", "stages", "at least one stage"),
+        Refusal("stages.2.stage=x", "“2” is not an index of a list of 2"),
+        Refusal("stages.first.stage=x", "“first” is not an index"),
+        Refusal("stages.0.optimizer.name=l-bgfs", "stages.0.optimizer", "no optimizer “l-bgfs”", "there are: l-bfgs,"),
+        Refusal("stages.0.optimizer.memry=3", "stages.0.optimizer.memry", "is not a setting of l-bfgs", "it has: memory,"),
+        Refusal("stages.0.optimizer.memory=0", "stages.0.optimizer.memory", "0 must be ≥ 1"),
+        Refusal("stages.1.optimizer.learningRate=inf", "stages.1.optimizer.learningRate", "must be > 0"),
+        Refusal("stages.1.optimizer.learningRate=fast", "learningRate", "“fast” is not a number"),
+        Refusal("stages.1.optimizer.batch={size: 10}", "SampledProblem", "rosenbrock offers", "optimizers fit"),
+        Refusal("stages.0.until={iteration: 5}", "stages.0.until.iteration", "not a stopping rule", "there are: iterations,"),
+        Refusal("stages.0.until={iterations: -1}", "stages.0.until.iterations", "not a whole number ≥ 0"),
+        Refusal("stages.0.until={loss: 3}", "stages.0.until.loss", "should be a map of: below"),
+        Refusal("stages.0.until={all: []}", "stages.0.until.all", "should be a list of rules"),
+        Refusal("stages.0.onBreakdown=explode", "stages.0.onBreakdown", "hand-over, stop or {restart: N}"),
         Refusal("callbacks=[{name: early-stop, patience: 0}]", "callbacks.0.patience", "0 must be ≥ 1"),
         Refusal("callbacks=[{name: residual-adaptive-resampling}]", "whose points can be drawn anew", "rosenbrock is none"),
         Refusal("callbacks=[monitor-loss, monitor-loss]", "two callbacks are named “monitor-loss”"),
         Refusal("seed=-1", "seed", "must be a whole number ≥ 0"),
         Refusal("output.trajectory.every=0", "output.trajectory.every", "0 must be ≥ 1"),
         Refusal("output.folders=x", "output.folders", "it has: folder,"),
-        Refusal("pipelines=3", "pipelines", "is unknown; there are: pipeline,"),
+        Refusal("stage=3", "stage", "is unknown; there are: stages,"),
         Refusal("problem=[}", "--set problem=[}", "is not YAML"),
         Refusal("nothing", "“nothing” should be path=value"),
         Refusal("=3", "should be path=value"),
@@ -79,7 +79,7 @@ import Testing
         let file = try scratch.write(
             """
             problem: {name: burgers, network: {width: 4, depth: 1}, points: {interior: 300}}
-            pipeline: [{optimizer: adam, until: {iterations: 200}}]
+            stages: [{optimizer: adam, until: {iterations: 200}}]
             callbacks: [{name: residual-adaptive-resampling, every: 100, pool: 20}]
             """, to: "run.yaml")
         let output = "\(scratch.path)/run"
@@ -91,16 +91,16 @@ import Testing
     }
 
     @Test(arguments: [
-        ("problem: {name: burgers\npipeline: [\n", ["is not YAML", "2:"]),
-        ("problem: test-function\n\npipelin: 3\n", ["line 3", "pipelin", "there are: pipeline,"]),
+        ("problem: {name: burgers\nstages: [\n", ["is not YAML", "2:"]),
+        ("problem: test-function\n\nstags: 3\n", ["line 3", "stags", "there are: stages,"]),
         ("problem: test-function\nproblem: burgers\n", ["run.yaml", "duplicated key(s): 'problem'"]),
         ("- a\n- b\n", ["needs “problem”"]),
-        ("problem: &a test-function\npipeline: *a\n", ["line 2", "pipeline", "should be a list"]),
+        ("problem: &a test-function\nstages: *a\n", ["line 2", "stages", "should be a list"]),
         (laughs, ["run.yaml", "more than 100000 parts"]),
         ("? [a]\n: b\n", ["a key must be a word"]),
-        ("", ["is empty", "“problem” and “pipeline”"]),
-        ("problem: test-function\n", ["needs “pipeline”"]),
-        ("problem: test-function\npipeline:\n  - stage: a\n    optimizer: lbfgs\n", ["line 3", "pipeline.0", "needs “until”"]),
+        ("", ["is empty", "“problem” and “stages”"]),
+        ("problem: test-function\n", ["needs “stages”"]),
+        ("problem: test-function\nstages:\n  - stage: a\n    optimizer: l-bfgs\n", ["line 3", "stages.0", "needs “until”"]),
         (String(repeating: "[", count: 5000), [".yaml", "is n"]),
         (String(repeating: "{a: ", count: 200) + "b" + String(repeating: "}", count: 200), ["nested more than 64 deep"]),
     ]) func malformedFile(_ text: String, _ says: [String]) throws {
@@ -127,9 +127,17 @@ import Testing
         try refused(["run", file, "--threads", "0"], saying: ["--threads", "0 must be ≥ 1"])
         try refused(["run", file, "--seeds", "1,x"], saying: ["--seeds", "“x” is not a whole number"])
         try refused(["run", file, "--seeds", ""], saying: ["--seeds", "names no seed"])
+        try refused(["run", file, "--seeds", "5...1"], saying: ["--seeds", "“5...1” runs backwards"])
+        try refused(["run", file, "--seeds", "1...3,2"], saying: ["--seeds", "names 2 twice"])
+        try refused(["run", file, "--seeds", "0...18446744073709551615"], saying: ["--seeds", "more than 10000 seeds"])
+        try refused(["run", file, "--seed", "1", "--seeds", "1,2"], saying: ["--seed", "--seeds", "give one of the two"])
+        try refused(["run", file, "--which", "best"], saying: ["--which", "--from"])
         try refused(["list", "adamm"], saying: ["adamm", "there are: adam,"])
         try refused(["bench", "gradient", "--repeats", "0"], saying: ["--repeats", "must be ≥ 1"])
         try refused(["trian"], saying: ["trian"])
+        try refused(["run"], saying: ["Missing expected argument"])
+        try refused(["run", file, "--seed", "-1.5"], saying: ["--seed"])
+        try refused(["run", file, "--no-such-option"], saying: ["--no-such-option"])
     }
 
     @Test func foldersThatCannotBeWritten() throws {
@@ -169,20 +177,20 @@ import Testing
         let file = try scratch.write(Self.sound, to: "run.yaml")
         let (here, there) = ("\(scratch.path)/here", "\(scratch.path)/there")
         try #require(try tool.run(["run", file, "-o", here, "--quiet"]).status == 0)
-        let others = ["problem.function=helical-valley", "seed=4", "pipeline.1.optimizer.learningRate=0.5", "pipeline.0.stage=begin"]
+        let others = ["problem.function=helical-valley", "seed=4", "stages.1.optimizer.learningRate=0.5", "stages.0.stage=begin"]
         try #require(try tool.run(["run", file, "-o", there, "--quiet"] + others.flatMap { ["--set", $0] }).status == 0)
         try FileManager.default.removeItem(atPath: "\(here)/checkpoints")
         try FileManager.default.copyItem(atPath: "\(there)/checkpoints", toPath: "\(here)/checkpoints")
         let before = try contents(of: here)
         try refused(
-            ["resume", here, "--set", "pipeline.1.until.iterations=9"],
+            ["resume", here, "--set", "stages.1.until.iterations=9"],
             saying: [
                 "belongs to another run", "problem.function: rosenbrock here, helical-valley there", "layout.x: 2 here, 3 there",
                 "stages.1.optimizer.learningRate: 0.001 here, 0.5 there", "stages.0.name: first here, begin there",
             ])
         #expect(try contents(of: here) == before, "a refused resume changes nothing")
         // Its own way: only the stopping rules differ.
-        #expect(try tool.run(["resume", there, "--quiet", "--set", "pipeline.1.until.iterations=9"]).status == 0)
+        #expect(try tool.run(["resume", there, "--quiet", "--set", "stages.1.until.iterations=9"]).status == 0)
     }
 
     @Test(arguments: ["run.h5", "checkpoints/00000007.h5"]) func damagedFiles(_ name: String) throws {
@@ -201,7 +209,7 @@ import Testing
         for (bytes, says) in damages {
             try bytes.write(to: URL(fileURLWithPath: path))
             let before = try contents(of: run)
-            let more = ["--set", "pipeline.1.until.iterations=9", "--quiet"]
+            let more = ["--set", "stages.1.until.iterations=9", "--quiet"]
             try refused(["resume", run] + more, saying: [path, says])
             try refused(["inspect", run], saying: [path, says])
             #expect(try contents(of: run) == before, "a refused resume changes nothing")
@@ -209,7 +217,7 @@ import Testing
         try FileManager.default.removeItem(atPath: path)
         if name == "run.h5" {
             // Without its trajectory a run goes on from the checkpoint.
-            let resumed = try tool.run(["resume", run, "--quiet", "--set", "pipeline.1.until.iterations=9"])
+            let resumed = try tool.run(["resume", run, "--quiet", "--set", "stages.1.until.iterations=9"])
             #expect(resumed.status == 0, "\(resumed.errors)")
         } else {
             let damaged = "\(run)/checkpoints/00000008.h5"
@@ -225,7 +233,7 @@ import Testing
         let file = try scratch.write(
             """
             problem: {name: logistic-regression, samples: 50, features: 2000}
-            pipeline: [{optimizer: {name: adam, learningRate: 1e-4}, until: {iterations: 30000}}]
+            stages: [{optimizer: {name: adam, learningRate: 1e-4}, until: {iterations: 30000}}]
             output: {checkpoints: {every: 400, keep: 2}}
             """, to: "run.yaml")
         let run = "\(scratch.path)/run"
@@ -237,7 +245,7 @@ import Testing
         for entry in try checkpoints.list() { _ = try checkpoints.read(iteration: entry.iteration) }
         if blocks >= 2000 {
             #expect(try !checkpoints.list().isEmpty)
-            let resumed = try tool.run(["resume", run, "--quiet", "--set", "pipeline.0.until.iterations=500"])
+            let resumed = try tool.run(["resume", run, "--quiet", "--set", "stages.0.until.iterations=500"])
             #expect(resumed.status == 0, "\(resumed.errors)")
         }
     }
@@ -259,7 +267,7 @@ import Testing
     }
 
     private func check(_ output: CommandLineTool.Output, saying parts: [String], sourceLocation: SourceLocation = #_sourceLocation) {
-        #expect(!output.crashed && output.status > 0 && output.status < 128, "\(output)", sourceLocation: sourceLocation)
+        #expect(!output.crashed && output.status == 2 && output.text.isEmpty, "\(output)", sourceLocation: sourceLocation)
         #expect(output.errors.hasPrefix("Error: "), "\(output.errors)", sourceLocation: sourceLocation)
         for part in parts where !part.isEmpty { #expect(output.errors.contains(part), "\(output.errors)", sourceLocation: sourceLocation) }
     }

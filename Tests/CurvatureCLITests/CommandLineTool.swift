@@ -48,7 +48,7 @@ struct CommandLineTool {
         return wasRunning && (process.terminationReason == .uncaughtSignal || signal != SIGKILL)
     }
 
-    private func launch(
+    func launch(
         _ arguments: [String], _ environment: [String: String], by program: URL? = nil
     ) throws -> (Process, Pipe, Pipe) {
         let process = Process()
@@ -64,6 +64,22 @@ struct CommandLineTool {
         process.standardInput = FileHandle.nullDevice
         try process.run()
         return (process, output, errors)
+    }
+}
+
+extension CommandLineTool.Output {
+    /// The one JSON object that the command printed: all of standard output, on one line.
+    func object() throws -> [String: Any] {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        guard lines.count == 2, lines[1].isEmpty else { throw NotOneObject(text: text, errors: errors) }
+        let value = try JSONSerialization.jsonObject(with: Data(lines[0].utf8))
+        guard let object = value as? [String: Any] else { throw NotOneObject(text: text, errors: errors) }
+        return object
+    }
+
+    struct NotOneObject: Error {
+        var text: String
+        var errors: String
     }
 }
 

@@ -38,14 +38,42 @@ import Testing
                     return try setup.makeProblem(seed: 1)
                 }, { try revisions(of: $0) }
             ),
+            (
+                "poisson-cube",
+                {
+                    var setup = PoissonOnCubeSetup()
+                    (setup.dimension, setup.solution) = (4, .products)
+                    setup.network = PerceptronSettings(width: 8, depth: 2)
+                    setup.points = PointPlan(interior: 60, boundary: 24)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
+            (
+                "helmholtz-2d",
+                {
+                    var setup = HelmholtzSetup()
+                    setup.network = PerceptronSettings(width: 9, depth: 2)
+                    setup.points = PointPlan(interior: 70, boundary: 20)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
+            (
+                "allen-cahn",
+                {
+                    var setup = AllenCahnSetup()
+                    setup.network = PerceptronSettings(width: 8, depth: 2)
+                    setup.points = PointPlan(interior: 60, initial: 11, boundary: 12, monitor: 50)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
             ("burgers", { try smallBurgers() }, { try revisions(of: $0) }),
             (
                 "antiderivative",
                 {
                     var setup = Antiderivative()
                     (setup.functions, setup.validationFunctions, setup.testFunctions) = (9, 3, 4)
-                    (setup.sensors, setup.points, setup.features) = (12, 10, 5)
-                    (setup.branchWidth, setup.trunkWidth) = (6, 6)
+                    (setup.sensors, setup.points, setup.network.features) = (12, 10, 5)
+                    (setup.network.branchWidth, setup.network.trunkWidth) = (6, 6)
                     return try setup.makeProblem(seed: 1)
                 }, { _ in [] }
             ),
@@ -120,8 +148,8 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
             default:
                 var setup = Antiderivative()
                 (setup.functions, setup.validationFunctions, setup.testFunctions) = (9, 3, 4)
-                (setup.sensors, setup.points, setup.features) = (12, 10, 5)
-                (setup.branchWidth, setup.trunkWidth) = (6, 6)
+                (setup.sensors, setup.points, setup.network.features) = (12, 10, 5)
+                (setup.network.branchWidth, setup.network.trunkWidth) = (6, 6)
                 return try setup.makeOperatorProblem(seed: 1)
             }
         }
@@ -149,11 +177,12 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
     }
 
     static let pairings = [
-        Pairing("adam", "burgers", batch: 16), Pairing("lbfgs", "burgers", batch: 30), Pairing("self-scaled-broyden", "burgers"),
+        Pairing("adam", "burgers", batch: 16), Pairing("l-bfgs", "burgers", batch: 30), Pairing("self-scaled-broyden", "burgers"),
         Pairing("levenberg-marquardt", "burgers"), Pairing("gauss-newton", "burgers"), Pairing("adam", "deep-ritz-1d"),
-        Pairing("lbfgs", "deep-ritz-1d"), Pairing("self-scaled-broyden", "deep-ritz-1d"), Pairing("adam", "logistic-regression", batch: 20),
-        Pairing("lbfgs", "logistic-regression", batch: 40), Pairing("adam", "antiderivative", batch: 3),
-        Pairing("lbfgs", "antiderivative"), Pairing("levenberg-marquardt", "antiderivative"), Pairing("gauss-newton", "antiderivative"),
+        Pairing("l-bfgs", "deep-ritz-1d"), Pairing("self-scaled-broyden", "deep-ritz-1d"),
+        Pairing("adam", "logistic-regression", batch: 20),
+        Pairing("l-bfgs", "logistic-regression", batch: 40), Pairing("adam", "antiderivative", batch: 3),
+        Pairing("l-bfgs", "antiderivative"), Pairing("levenberg-marquardt", "antiderivative"), Pairing("gauss-newton", "antiderivative"),
     ]
 
     @Test(arguments: pairings) func conforms(pairing: Pairing) throws { try pairing.check() }

@@ -1,11 +1,12 @@
 import Curvature
+import OptimizationTesting
 import Testing
 
 @Suite struct BuiltInTests {
     @Test func everyBuiltInIsInstalledOnceAndDescribesItself() throws {
         let registry = try Registry.withBuiltIns()
         let names = registry.optimizers.map(\.name)
-        for name in ["adam", "lbfgs", "self-scaled-broyden", "levenberg-marquardt", "gauss-newton"] { #expect(names.contains(name)) }
+        for name in ["adam", "l-bfgs", "self-scaled-broyden", "levenberg-marquardt", "gauss-newton"] { #expect(names.contains(name)) }
         let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.callbacks
         for entry in entries {
             #expect(!entry.summary.isEmpty && entry.name == entry.name.lowercased())
@@ -35,6 +36,44 @@ import Testing
         let text = try #require(error).description
         #expect(text.contains("needs a LeastSquaresProblem"))
         #expect(text.contains("offers DifferentiableProblem"))
-        #expect(error?.fitting.contains("lbfgs") == true && error?.fitting.contains("levenberg-marquardt") == false)
+        #expect(error?.fitting.contains("l-bfgs") == true && error?.fitting.contains("levenberg-marquardt") == false)
+    }
+
+    /// A stationary end says what the method measured and the threshold that it is at or below, in a resumed run too.
+    @Test func aStationaryEndSaysWhy() throws {
+        let methods: [any Optimizer] = [LBFGS(), SelfScaledBroyden(), LevenbergMarquardt(), GaussNewton()]
+        for method in methods {
+            func stage<O: Optimizer>(_ method: O) -> Stage<ZooProblem> { Stage(dynamic: "only", method, until: .iterations(3000)) }
+            let pipeline = Pipeline(minimizing: ZooProblem.helicalValley, stages: [stage(method)])
+            let run = try pipeline.begin()
+            while run.outcome == nil, run.lastReport?.verdict != .stationary { try run.advance() }
+            let snapshot = run.snapshot()
+            let outcome = try run.finish().outcome
+            guard case .converged(let finding) = outcome else {
+                Issue.record("\(type(of: method)): \(outcome)")
+                continue
+            }
+            #expect(finding.relation == "≤" && finding.measured <= finding.threshold && finding.threshold.isFinite, "\(finding)")
+            #expect(outcome.description.hasSuffix("✓"))
+            #expect(try pipeline.restore(from: snapshot).finish().outcome == outcome)
+        }
+    }
+
+    /// The preflight tells the cost of a step of every built-in method beside the bytes that it holds.
+    @Test func thePreflightTellsTheCostOfAStep() throws {
+        let registry = try Registry.withBuiltIns()
+        let stages = try registry.optimizers.map { entry in
+            func stage<O: Optimizer>(_ optimizer: O) -> Stage<ZooProblem> { Stage(dynamic: entry.name, optimizer, until: .iterations(1)) }
+            return stage(try registry.optimizer(.scalar(entry.name)))
+        }
+        let preflight = try Pipeline(minimizing: ZooProblem.rosenbrock, stages: stages).preflight()
+        for line in preflight.stages { #expect((line.cost?.flops ?? 0) > 0 && line.bytes != nil, "\(line.stage)") }
+        // P = 2 and N = 2: Adam at 10P flops, self-scaled Broyden at 7P².
+        #expect(preflight.description.contains("adam, holds 1 KiB, a step takes 1 gradient + 20 flop, until"), "\(preflight)")
+        #expect(preflight.description.contains("a step takes 1 gradient + 28 flop, until"))
+        #expect(preflight.description.contains("a step takes 1 linearization + 31 losses + 1 gradient + 32 flop, until"))
+        let clipped = Clipped(Adam(), norm: 1).stepCost(parameters: 1_000, residuals: nil)
+        #expect(clipped?.description == "1 gradient + 12 kflop")
+        #expect(Batched(Adam(), size: 4).stepCost(parameters: 1_000, residuals: nil)?.description == "1 gradient of a batch + 10 kflop")
     }
 }

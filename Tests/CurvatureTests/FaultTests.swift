@@ -44,7 +44,7 @@ import Testing
     }
 
     static let methods = [
-        Method("adam", Adam(learningRate: 1e-2)), Method("lbfgs", LBFGS()), Method("self-scaled-broyden", SelfScaledBroyden()),
+        Method("adam", Adam(learningRate: 1e-2)), Method("l-bfgs", LBFGS()), Method("self-scaled-broyden", SelfScaledBroyden()),
         Method("levenberg-marquardt", LevenbergMarquardt()), Method("gauss-newton", GaussNewton()),
         Method("clipped", Clipped(Adam(learningRate: 1e-2), norm: 1)),
         Method("batched", Batched(Adam(learningRate: 1e-2), size: 20, holding: 2), samples: true),
@@ -108,7 +108,7 @@ import Testing
 
     @Test func aBadPointIsNamed() throws {
         for (name, optimizer) in [
-            ("adam", Adam() as any Optimizer), ("lbfgs", LBFGS()), ("lm", LevenbergMarquardt()), ("gn", GaussNewton()),
+            ("adam", Adam() as any Optimizer), ("l-bfgs", LBFGS()), ("lm", LevenbergMarquardt()), ("gn", GaussNewton()),
             ("self-scaled-broyden", SelfScaledBroyden()), ("clipped", Clipped(Adam(), norm: 1)),
             // One of the two batches of an epoch has the bad point.
             ("batched", Batched(Adam(), size: 5)),
@@ -148,7 +148,7 @@ import Testing
         let pipeline = Pipeline(
             minimizing: problem,
             stages: [
-                Stage(dynamic: "lbfgs", LBFGS(), until: .iterations(5)), Stage(dynamic: "adam", Adam(), until: .iterations(5)),
+                Stage(dynamic: "l-bfgs", LBFGS(), until: .iterations(5)), Stage(dynamic: "adam", Adam(), until: .iterations(5)),
             ])
         let result = try pipeline.start(seed: 1, callbacks: [RecordTrajectory(in: folder.run)])
         #expect(result.stages.count == 2)

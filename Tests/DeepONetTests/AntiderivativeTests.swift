@@ -12,8 +12,9 @@ import Testing
     static var small: Antiderivative {
         var settings = Antiderivative()
         (settings.functions, settings.validationFunctions, settings.testFunctions) = (60, 20, 40)
-        (settings.sensors, settings.points, settings.features) = (12, 10, 8)
-        (settings.branchWidth, settings.branchDepth, settings.trunkWidth, settings.trunkDepth) = (10, 1, 10, 1)
+        (settings.sensors, settings.points, settings.network.features) = (12, 10, 8)
+        (settings.network.branchWidth, settings.network.branchDepth) = (10, 1)
+        (settings.network.trunkWidth, settings.network.trunkDepth) = (10, 1)
         return settings
     }
 
@@ -23,7 +24,7 @@ import Testing
         let problem = try Self.small.makeOperatorProblem(seed: 1)
         let stages = [
             (Stage<DeepONetProblem>("adam", Batched(Adam(learningRate: 3e-3), size: 20), until: .iterations(600)), 0.4),
-            (Stage("lbfgs", LBFGS(memory: 20), until: .iterations(300)), 0.15),
+            (Stage("l-bfgs", LBFGS(memory: 20), until: .iterations(300)), 0.15),
             (Stage("levenberg-marquardt", LevenbergMarquardt(), until: .iterations(60)), 0.02),
             (Stage("gauss-newton", GaussNewton(relativeCutoff: 1e-3), until: .iterations(60)), 0.15),
         ]

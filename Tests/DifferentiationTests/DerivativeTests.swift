@@ -31,7 +31,7 @@ extension Engine {
 
         /// Remainders vanish with slope 2 for the gradient and for H·v as the gradient's derivative, 3 for the Hessian's quadratic
         /// form; a wrong derivative gives 1, 1 and 2.
-        @Test(arguments: RandomCase.low + RandomCase.high)
+        @Test(arguments: RandomCase.low + RandomCase.high + RandomCase.rich)
         func taylorSlopes(c: RandomCase) {
             let (program, θ) = c.program()
             var rng = Seeded(c.seed + 7)
@@ -41,7 +41,8 @@ extension Engine {
             let first = Self.slope(noise: noise) { h in
                 abs(program.loss(at: θ.adding(v, scaledBy: h)) - here.loss - h * here.gradient.dot(v))
             }
-            #expect(first.steps >= 3 && abs(first.slope - 2) < 0.25, "gradient: \(first)")
+            // 3 where the curvature along v happens to vanish; a wrong gradient gives 1.
+            #expect(first.steps >= 3 && first.slope > 1.75 && first.slope < 3.25, "gradient: \(first)")
             let hv = program.hessian(at: θ).times(v)
             let second = Self.slope(noise: noise) { h in
                 let quadratic = h * here.gradient.dot(v) + 0.5 * h * h * hv.dot(v)
@@ -55,7 +56,7 @@ extension Engine {
         }
 
         /// L = ½‖r‖², ∇L = Jᵀr, ⟨Jv, w⟩ = ⟨v, Jᵀw⟩, ⟨Hv, w⟩ = ⟨v, Hw⟩.
-        @Test(arguments: RandomCase.low + RandomCase.high)
+        @Test(arguments: RandomCase.low + RandomCase.high + RandomCase.rich)
         func identities(c: RandomCase) {
             let (program, θ) = c.program()
             var rng = Seeded(c.seed + 8)
@@ -81,7 +82,7 @@ extension Engine {
         }
 
         /// J against J·v on basis vectors, in one piece and in row blocks; JᵀJ and JJᵀ against J.
-        @Test(arguments: RandomCase.low + RandomCase.high)
+        @Test(arguments: RandomCase.low + RandomCase.high + RandomCase.rich)
         func jacobian(c: RandomCase) {
             let (program, θ) = c.program()
             let linearisation = program.jacobian(at: θ)
@@ -118,7 +119,7 @@ extension Engine {
         }
 
         /// The kernels for order ≤ 2 and the generic rule, in every product.
-        @Test(arguments: RandomCase.low)
+        @Test(arguments: RandomCase.low + RandomCase.rich.filter { $0.order <= 2 })
         func fastAgainstGeneric(c: RandomCase) {
             let (fast, θ) = c.program()
             let (generic, _) = c.program(ProgramOptions(usesGenericRule: true))

@@ -30,17 +30,24 @@ struct PolynomialResidual: PointwiseFunction {
     }
 
     let channels: [Channel]
+    let scalars: [Int]
     let dimension: Int
+    let arity: Int
     let residualCount: Int
     let dataCount: Int
+    let coefficientCount: Int
     let monomials: [Monomial]
     let partials: [(residual: Int, input: Int)]
     let secondPartials: [(residual: Int, first: Int, second: Int)]
     let scratchCount = 1
 
-    init(channels: [Channel], dimension: Int, residualCount: Int, dataCount: Int, monomials: [Monomial]) {
-        (self.channels, self.dimension, self.residualCount) = (channels, dimension, residualCount)
-        (self.dataCount, self.monomials) = (dataCount, monomials)
+    init(
+        channels: [Channel], scalars: [Int] = [], dimension: Int, arity: Int = 1, residualCount: Int, dataCount: Int,
+        coefficientCount: Int = 0, monomials: [Monomial]
+    ) {
+        (self.channels, self.scalars, self.dimension, self.arity) = (channels, scalars, dimension, arity)
+        (self.residualCount, self.dataCount, self.coefficientCount) = (residualCount, dataCount, coefficientCount)
+        self.monomials = monomials
         var first = Set<[Int]>()
         var second = Set<[Int]>()
         for m in monomials {
@@ -89,6 +96,57 @@ struct PolynomialResidual: PointwiseFunction {
                 }
             }
         }
+    }
+
+    /// The pointwise factor k of operators: 1.5 + x₀ − k/4 + (the first datum)/8.
+    func evaluateCoefficients(at a: PointwiseArguments, into columns: UnsafePointer<UnsafeMutablePointer<Double>>) {
+        for k in 0..<coefficientCount {
+            for i in 0..<a.count { columns[k][i] = 1.5 + a.coordinates[0][i] - Double(k) / 4 + (a.data.map { $0[0][i] / 8 } ?? 0) }
+        }
+    }
+
+    /// Random monomials of degree ≤ 3 in random channels up to `order`, in trained numbers, and, if `isRich`, in second-order operators
+    /// with constant and pointwise factors or in the channels of several points.
+    static func random(
+        dimension: Int, fields: Int, order: Int, isRich: Bool, scalars: Int, using rng: inout Seeded
+    ) -> PolynomialResidual {
+        guard isRich else { return random(dimension: dimension, fields: fields, order: order, using: &rng) }
+        let arity = Int.random(in: 1...3, using: &rng)
+        let coefficients = arity == 1 ? Int.random(in: 0...2, using: &rng) : 0
+        let plain = random(dimension: dimension, fields: fields, order: order, using: &rng)
+        var channels = Set(
+            plain.channels.map {
+                Channel(field: $0.field, derivative: $0.derivative, point: Int.random(in: 0..<arity, using: &rng))
+            })
+        var pairs: [(Int, Int)] = []
+        for i in 0..<dimension { for j in i..<dimension { pairs.append((i, j)) } }
+        for kind in 0..<Int.random(in: 1...3, using: &rng) {
+            let entries = pairs.shuffled(using: &rng).prefix(Int.random(in: 1...pairs.count, using: &rng)).map { i, j in
+                SecondOrderOperator.Entry(
+                    i, j,
+                    coefficients > 0 && rng.uniform() > 0
+                        ? .pointwise(Int.random(in: 0..<coefficients, using: &rng)) : .constant(rng.uniform()))
+            }
+            let laplacian = SecondOrderOperator.laplacian(over: Array((kind == 2 && dimension > 1 ? 1 : 0)..<dimension))
+            channels.insert(
+                Channel(
+                    field: Int.random(in: 0..<fields, using: &rng), contraction: kind == 0 ? laplacian : SecondOrderOperator(entries),
+                    dimension: dimension, point: Int.random(in: 0..<arity, using: &rng)))
+        }
+        let read = scalars > 0 ? Array((0..<scalars).shuffled(using: &rng).prefix(Int.random(in: 1...scalars, using: &rng))).sorted() : []
+        let inputs = channels.count + read.count
+        let monomials = (0..<plain.residualCount).flatMap { k in
+            (0..<8).map { m in
+                Monomial(
+                    residual: k, coefficient: rng.uniform(),
+                    coordinate: rng.uniform() > 0 ? Int.random(in: 0..<(arity * dimension), using: &rng) : nil,
+                    data: plain.dataCount > 0 && rng.uniform() > 0 ? 0 : nil,
+                    factors: (0..<(m % 4)).map { _ in Int.random(in: 0..<inputs, using: &rng) })
+            }
+        }
+        return PolynomialResidual(
+            channels: channels.sorted(), scalars: read, dimension: dimension, arity: arity, residualCount: plain.residualCount,
+            dataCount: plain.dataCount, coefficientCount: coefficients, monomials: monomials)
     }
 
     /// Random monomials of degree ≤ 3 in random channels up to `order`.
@@ -141,9 +199,29 @@ struct RandomCase: CustomTestStringConvertible, Sendable {
     var seed: Int
     var activation: Activation
     var order: Int
-    var testDescription: String { "seed \(seed), \(activation), order \(order)" }
+    /// Whether the network is a graph of all kinds of layers, and the residuals read operators, several points and trained numbers.
+    var isRich = false
+    var testDescription: String { "seed \(seed), \(activation), order \(order)\(isRich ? ", rich" : "")" }
+
+    private func richProgram(_ options: ProgramOptions) -> (Program, Vector) {
+        var rng = Seeded(seed)
+        let twin = SeriesTwin.random(activation: activation, using: &rng)
+        let scalars = Int.random(in: 0...2, using: &rng)
+        let network = twin.network.adding(scalars: (0..<scalars).map { "c\($0)" })
+        let terms = (0..<Int.random(in: 1...2, using: &rng)).map { index in
+            let count = Int.random(in: 1...60, using: &rng)
+            let function = PolynomialResidual.random(
+                dimension: network.inputs, fields: network.outputs, order: order, isRich: true, scalars: scalars, using: &rng)
+            return ProgramTerm(
+                name: "term \(index)", function: function, points: rng.columns(function.arity * network.inputs, of: count),
+                data: rng.columns(function.dataCount, of: count), scale: (rng.uniform(0.5...2) / Double(count)).squareRoot())
+        }
+        let θ = Vector(twin.parameters(using: &rng).elements + rng.vector(scalars).elements)
+        return (Program(network: network, terms: terms, options: options), θ)
+    }
 
     func program(_ options: ProgramOptions = ProgramOptions()) -> (Program, Vector) {
+        if isRich { return richProgram(options) }
         var rng = Seeded(seed)
         let dimension = Int.random(in: 1...4, using: &rng)
         let fields = Int.random(in: 1...2, using: &rng)
@@ -164,6 +242,9 @@ struct RandomCase: CustomTestStringConvertible, Sendable {
 
     static let low = Activation.allCases.enumerated().flatMap { index, activation in
         (0..<6).map { RandomCase(seed: 100 * index + $0, activation: activation, order: 2) }
+    }
+    static let rich = Activation.allCases.enumerated().flatMap { index, activation in
+        (0..<6).map { RandomCase(seed: 3000 + 100 * index + $0, activation: activation, order: [0, 1, 2, 2, 2, 3][$0], isRich: true) }
     }
     static let high = Activation.allCases.enumerated().flatMap { index, activation in
         [3, 4].map { RandomCase(seed: 1000 + 10 * index + $0, activation: activation, order: $0) }

@@ -64,8 +64,9 @@ struct TruncatedSeries {
 
     static func * (a: TruncatedSeries, b: TruncatedSeries) -> TruncatedSeries {
         var product = TruncatedSeries(constant: 0, indices: a.indices)
+        let highest = a.indices[a.indices.count - 1].order
         for (i, α) in a.indices.enumerated() where a.coefficients[i] != 0 {
-            for (j, β) in b.indices.enumerated() where b.coefficients[j] != 0 {
+            for (j, β) in b.indices.enumerated() where b.coefficients[j] != 0 && α.order + β.order <= highest {
                 let sum = MultiIndex(zip(α.orders, β.orders).map(+))
                 if let k = product.indices.firstIndex(of: sum) { product.coefficients[k] += a.coefficients[i] * b.coefficients[j] }
             }

@@ -27,10 +27,11 @@ private struct Claimed: DifferentiableProblem {
                 let q = 1e5 * x - 1e5 * y + 1e-9
                 return q * q
             }, claimed: [2e-4 - 1e-19, -2e-4])
-        guard case .stationary = try noisy.standpoint.deadEnd(along: [1, 1], on: noisy) else {
+        guard case .stationary(let finding) = try noisy.standpoint.deadEnd(along: [1, 1], on: noisy) else {
             Issue.record("promised decreases below the noise were not seen to be so")
             return
         }
+        #expect(finding.measured > 0 && finding.measured <= finding.threshold && finding.relation == "≤", "\(finding)")
     }
 
     @Test func aWrongGradientIsUnexplained() throws {

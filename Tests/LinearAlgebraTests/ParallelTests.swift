@@ -3,13 +3,6 @@ import Testing
 
 /// The standing pool of threads.
 @Suite(.serialized) struct ParallelTests {
-    private func withThreads(_ count: Int, _ body: () throws -> Void) rethrows {
-        let before = ThreadPool.threadCount
-        ThreadPool.threadCount = count
-        defer { ThreadPool.threadCount = before }
-        try body()
-    }
-
     /// Every index once, by a worker within bounds, however many threads there are.
     @Test(arguments: [1, 2, 3, 8])
     func everyIndexOnce(threads: Int) {

@@ -40,3 +40,18 @@ let factorizationSamples: [Matrix] = {
 /// The constant of Householder factorisations' backward error: γ̃ₘₙ = c·m·n·ε with a modest c (Higham, thm 19.4), here c = 1,
 /// and the norm taken over whole matrices; random rounding leaves a large margin, wrong code none.
 func backwardBound(_ a: Matrix) -> Double { Double(a.rows * a.columns) * Double.ulpOfOne * a.frobeniusNorm }
+
+/// Runs `body` with so many threads in the pool; one test at a time, since the number is the process's.
+func withThreads<R>(_ count: Int, _ body: () throws -> R) rethrows -> R {
+    try threadCountInUse.withLock { _ in
+        let before = ThreadPool.threadCount
+        ThreadPool.threadCount = count
+        defer { ThreadPool.threadCount = before }
+        return try body()
+    }
+}
+
+private let threadCountInUse = Locked(false)
+
+/// What `body` computes on 1, 2, 3 and 8 threads.
+func onThreads<R>(_ body: () throws -> R) rethrows -> [R] { try [1, 2, 3, 8].map { try withThreads($0, body) } }

@@ -1,4 +1,3 @@
-import CKernels
 import LinearAlgebra
 import Testing
 
@@ -36,16 +35,15 @@ import Testing
 
     @Test func bitsDoNotDependOnTheNumberOfThreads() {
         let n = 700
-        let before = ck_thread_count()
-        defer { ck_set_thread_count(before) }
         var results: [(SymmetricMatrix, Vector)] = []
         for threads in [1, 2, 3] {
-            ck_set_thread_count(Int32(threads))
-            var stream = TestStream(33)
-            var h = SymmetricMatrix(lowerTriangleOf: stream.matrix(n, n))
-            let (s, q) = (stream.vector(n), stream.vector(n))
-            h.update(scaling: 0.9, s, q, ss: 1, sq: 2, qq: 3)
-            results.append((h, h.times(s)))
+            withThreads(threads) {
+                var stream = TestStream(33)
+                var h = SymmetricMatrix(lowerTriangleOf: stream.matrix(n, n))
+                let (s, q) = (stream.vector(n), stream.vector(n))
+                h.update(scaling: 0.9, s, q, ss: 1, sq: 2, qq: 3)
+                results.append((h, h.times(s)))
+            }
         }
         for result in results.dropFirst() {
             #expect(result.0 == results[0].0)

@@ -16,7 +16,7 @@ import Testing
         #expect(model.layout.count == 1341)
         #expect(model.layout.count == model.network.parameterCount)
         #expect(model.layout.blocks.map(\.name).prefix(4) == ["layer1.weights", "layer1.biases", "layer2.weights", "layer2.biases"])
-        for (layer, index) in zip(model.network.layers, 1...) {
+        for (layer, index) in zip(model.architecture.layers, 1...) {
             #expect(model.layout["layer\(index).weights"]?.offset == layer.weightOffset)
             #expect(model.layout["layer\(index).weights"]?.shape == [layer.inputs, layer.outputs])
             #expect(model.layout["layer\(index).biases"]?.offset == layer.biasOffset)
@@ -56,7 +56,7 @@ import Testing
     @Test func scalingMapsTheBoxToTheUnitCube() throws {
         let model = try MultilayerPerceptron(inputs: 2, hidden: [4], outputs: 1, scaling: [0...1, -3...5])
         for (range, i) in zip([0.0...1.0, -3.0...5.0], 0...) {
-            let (a, c) = (model.network.inputFactors[i], model.network.inputOffsets[i])
+            let (a, c) = (model.architecture.inputFactors[i], model.architecture.inputOffsets[i])
             #expect(a * range.lowerBound + c == -1)
             #expect(a * range.upperBound + c == 1)
         }
@@ -72,7 +72,7 @@ import Testing
         let parameters = model.initialParameters(from: &random)
         let weights = try #require(parameters.block("layer1.weights"))
         let biases = try #require(parameters.block("layer1.biases"))
-        let (a, c) = (model.network.inputFactors[0], model.network.inputOffsets[0])
+        let (a, c) = (model.architecture.inputFactors[0], model.architecture.inputOffsets[0])
         let zeros = zip(weights, biases).map { w, b in (-b / w - c) / a }
         #expect(zeros.allSatisfy { $0 > 2 - 1e-9 && $0 < 6 + 1e-9 })
         #expect(abs(zeros.count { $0 < 4 } - 200) < 60)

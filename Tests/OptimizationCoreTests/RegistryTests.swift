@@ -84,7 +84,11 @@ private enum Clashing: Plugin {
         #expect(registry.plugins == ["everyday"])
         #expect(registry.optimizers.map(\.name) == ["descent", "newton"])
         #expect(registry.optimizers.map(\.need) == ["DifferentiableProblem", "LeastSquaresProblem"])
-        #expect(registry.optimizers[0].schema.map(\.description) == ["rate: > 0, 0.01, the step length"])
+        let schema = registry.optimizers[0].schema
+        #expect(schema.first?.description == "rate: > 0, 0.01, the step length")
+        // What can be asked for beside every method's own settings.
+        #expect(schema.dropFirst().map(\.name) == ["batch"] && schema[1].defaultValue == "none")
+        #expect(schema[1].parts.map(\.name) == ["batch"] && schema[1].parts[0].fields.map(\.name).contains("holding"))
         let made = try registry.optimizer(.map([.init("name", .scalar("descent")), .init("rate", .number(0.5))]))
         #expect((made as? NamedDescent)?.rate == 0.5)
         #expect(try registry.optimizer(.scalar("newton")) is NamedNewton)

@@ -329,6 +329,17 @@ private struct Versioned: Optimizer {
         let pipeline = Pipeline(minimizing: script) { Stage("only", Reader(stationaryAt: 4), until: .iterations(50)) }
         let result = try pipeline.start()
         #expect(result.outcome.name == "converged" && result.iterations == 4)
+        // A method that does not say what it measured: its gradient norm, without a threshold that nobody knows.
+        #expect(result.outcome.description == "converged: ‖∇L‖ = 0 where the method finds nothing lower ✓")
+    }
+
+    /// The method reports the loss of the candidate that it could not take; the run's is that of the parameters.
+    @Test func aBreakdownsLossIsThatOfTheParameters() throws {
+        let script = Script(losses: [3, 2, .infinity])
+        let pipeline = Pipeline(minimizing: script) { Stage("only", Reader(breaksAt: 2), until: .iterations(5)) }
+        let result = try pipeline.start()
+        #expect(result.outcome.name == "broke down" && result.parameters == Parameters([1]))
+        #expect(result.stages.map(\.loss) == [2])
     }
 }
 

@@ -9,7 +9,7 @@ struct Backtracking: Optimizer {
     enum Wrong: String, CaseIterable, CustomTestStringConvertible {
         case none, startsElsewhere, climbs, reportsOldLoss, reportsWrongNorm, movesWhenRejecting, nondeterministic, referenceState
         case forgetsTrial, loosesDigits, sharedMemory, acceptsNonFinite, breakdownChangesState, throwsOnNonFinite, callsNonFiniteStationary
-        case storesNonFiniteGradient, adaptMoves, namesNoFault
+        case storesNonFiniteGradient, reportsCandidatesLoss, adaptMoves, namesNoFault
 
         var testDescription: String { rawValue }
     }
@@ -118,7 +118,8 @@ struct Backtracking: Optimizer {
                     wrong == .namesNoFault
                     ? Breakdown(.nonFinite, "something is not finite") : Breakdown.nonFinite(at: candidate, on: problem)
                 return StepReport(
-                    loss: LossValue(old), gradientNorm: state.gradient.norm, verdict: stationary ? .stationary : .brokeDown(breakdown))
+                    loss: wrong == .reportsCandidatesLoss ? value.loss : LossValue(old), gradientNorm: state.gradient.norm,
+                    verdict: stationary ? .stationary : .brokeDown(breakdown))
             }
             candidate = state.parameters.values.adding(state.gradient, scaledBy: -α)
             value = try problem.lossAndGradient(at: candidate)
@@ -282,6 +283,7 @@ struct Permissive: Optimizer, Configurable {
         (.throwsOnNonFinite, "meets non-finite values with a verdict, its state untouched"),
         (.callsNonFiniteStationary, "meets non-finite values with a verdict, its state untouched"),
         (.storesNonFiniteGradient, "meets non-finite values with a verdict, its state untouched"),
+        (.reportsCandidatesLoss, "meets non-finite values with a verdict, its state untouched"),
         (.namesNoFault, "meets non-finite values with a verdict, its state untouched"),
         (.adaptMoves, "adapts to a new version where it stands"),
     ]

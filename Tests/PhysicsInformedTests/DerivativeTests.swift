@@ -15,10 +15,15 @@ private func order(_ remainder: (_ h: Double) throws -> Double, at h: Double) re
 }
 
 @Suite struct DerivativeTests {
-    static let names = ["coupled-waves", "hard-line"]
+    static let names = ["coupled-waves", "hard-line", "drift-on-a-ring"]
 
     private func setUp(_ name: String) throws -> (PhysicsInformedProblem, Vector, Vector, RandomStream) {
-        let p = try name == "hard-line" ? problem(HardLine()) : coupledWaves()
+        let p =
+            switch name {
+            case "hard-line": try problem(HardLine())
+            case "drift-on-a-ring": try problem(DriftOnARing())
+            default: try coupledWaves()
+            }
         var random = RandomStream(seed: 2, name: "direction")
         return (p, start(p).values, random.normalVector(p.layout.count), random)
     }

@@ -40,6 +40,17 @@ struct HardLine: PDEProblem {
     var reference: Reference? { .closedForm(grid: [11]) { 1 + 2 * $0[0] } }
 }
 
+/// Drift and diffusion on a ring, at a speed that is not known: pairs of points, a trained number and an initial state.
+struct DriftOnARing: PDEProblem {
+    var name: String { "drift-on-a-ring" }
+    var domain: Domain { .timeSpace(t: 0...1, x: -1...1) }
+    var conditions: [Condition] { [.initial { x in sin(.pi * x) }, .periodic(along: "x")] }
+    var unknowns: [UnknownCoefficient] { [UnknownCoefficient("speed", initial: 0.7)] }
+    func residuals(_ u: Fields, at p: Point) -> [Residual] {
+        [Residual("drift", u[0].t + p.trainable("speed") * u[0].x - 0.05 * u[0].xx)]
+    }
+}
+
 /// An equation given by a closure, for what single tests need.
 struct AdHoc: PDEProblem {
     var name: String { "ad-hoc" }

@@ -101,7 +101,7 @@ import Testing
         #expect(throws: ConfigurationError.self) { try SelfScaledBroyden(wrong, path: "optimizer") }
         var registry = Registry()
         try registry.install(QuasiNewtonPlugin.self)
-        #expect(registry.optimizers.map(\.name) == ["lbfgs", "self-scaled-broyden"])
+        #expect(registry.optimizers.map(\.name) == ["l-bfgs", "self-scaled-broyden"])
     }
 }
 

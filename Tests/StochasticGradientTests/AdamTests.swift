@@ -20,6 +20,21 @@ struct Bowl: DifferentiableProblem {
 }
 
 @Suite struct AdamTests {
+    /// A first step that overflows leaves the parameters, and the report's loss and gradient norm are theirs.
+    @Test func aBreakdownReportsTheLossOfTheParameters() throws {
+        for (rate, problem) in [(1e300, Bowl()), (10, Bowl(wall: 4.5))] {
+            var state = try Adam().start(on: problem, from: Parameters([1, 2.5]))
+            state.gradient = [-1, 50]
+            let report = try Adam(learningRate: rate).step(&state, on: problem)
+            guard case .brokeDown = report.verdict else {
+                Issue.record("\(report)")
+                continue
+            }
+            #expect(report.loss.total == 12.5 && state.parameters.values == [1, 2.5])
+            #expect(report.gradientNorm == Vector([-1, 50]).norm)
+        }
+    }
+
     /// Two steps by hand: the first is −η·sign(g) up to ε; the second follows the paper's formulas.
     @Test func stepsFollowThePaper() throws {
         let adam = Adam(learningRate: 0.1, momentum: 0.8, squareMomentum: 0.9, epsilon: 1e-3)

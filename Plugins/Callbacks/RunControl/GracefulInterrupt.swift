@@ -8,9 +8,11 @@ import Synchronization
     import Darwin
 #endif
 
-/// Turns the first SIGINT or SIGTERM into a checkpoint and the outcome `interrupted`; a second one ends the process.
+/// Turns the first SIGINT or SIGTERM into a checkpoint and the outcome `interrupted` after the step at work; a second one ends the
+/// process at once, in the middle of a step, with status 130.
 ///
-/// Signals are watched from the moment the callback is made until the run ends.
+/// Signals are watched from the moment the callback is made until the run ends. What is on disk stays sound: checkpoints are renamed
+/// into place, and a run file costs at most the rows since its last flush.
 public struct GracefulInterrupt: Callback {
     private let watch = SignalWatch()
 
@@ -60,7 +62,7 @@ private final class SignalWatch: @unchecked Sendable {
     deinit { cancel() }
 }
 
-/// The first signal received; on the second, the process dies of it.
+/// The first signal received; on the second, the process ends.
 private final class FirstSignal: Sendable {
     private let number = Mutex<Int32?>(nil)
 
@@ -72,8 +74,10 @@ private final class FirstSignal: Sendable {
             number = received
             return true
         }
-        if isFirst { return }
-        signal(received, SIG_DFL)
-        raise(received)
+        // Not by raising the signal anew: this runs on a thread of libdispatch, which blocks signals, so that it would stay pending.
+        if !isFirst { _exit(FirstSignal.exitStatus) }
     }
+
+    /// 128 + SIGINT, as shells have it; the command line's status for an interrupted run.
+    static let exitStatus: Int32 = 130
 }

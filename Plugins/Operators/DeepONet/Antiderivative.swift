@@ -1,4 +1,3 @@
-import Differentiation
 import OperatorLearning
 import OperatorStorage
 import OptimizationCore
@@ -16,13 +15,7 @@ public struct Antiderivative: ProblemConfiguration {
     public var testFunctions = 1000
     public var sensors = 50
     public var points = 50
-    public var branchWidth = 40
-    public var branchDepth = 2
-    public var trunkWidth = 40
-    public var trunkDepth = 2
-    /// K.
-    public var features = 40
-    public var activation = Activation.tanh
+    public var network = DeepONetSettings()
     /// ℓ.
     public var lengthScale = 0.2
     /// The file that keeps the data; empty for memory only.
@@ -39,23 +32,14 @@ public struct Antiderivative: ProblemConfiguration {
             .integer("testFunctions", \.testFunctions, meaning: "functions for the reported error; 0 for none"),
             .integer("sensors", \.sensors, atLeast: 2, meaning: "equidistant numbers that the branch reads of u"),
             .integer("points", \.points, atLeast: 2, meaning: "equidistant points at which s is given"),
-            .integer("branchWidth", \.branchWidth, atLeast: 1, meaning: "width of the branch's hidden layers"),
-            .integer("branchDepth", \.branchDepth, meaning: "hidden layers of the branch; 0 makes it linear"),
-            .integer("trunkWidth", \.trunkWidth, atLeast: 1, meaning: "width of the trunk's hidden layers"),
-            .integer("trunkDepth", \.trunkDepth, meaning: "hidden layers of the trunk"),
-            .integer("features", \.features, atLeast: 1, meaning: "K, the products that are summed"),
-            .choice("activation", \.activation, meaning: "σ of both networks"),
+        ] + DeepONetSettings.fields.map { $0.lifted(to: \.network) } + [
             .number("lengthScale", \.lengthScale, in: .within(0.02...10), meaning: "ℓ of the squared-exponential covariance of u"),
             .text("data", \.data, meaning: "HDF5 file that keeps the data, made where it is missing; empty: memory only"),
         ]
     }
 
     /// The network.
-    public var model: DeepONet {
-        DeepONet(
-            sensors: sensors, branch: Array(repeating: branchWidth, count: branchDepth),
-            trunk: Array(repeating: trunkWidth, count: trunkDepth), features: features, activation: activation)
-    }
+    public var model: DeepONet { network.model(sensors: sensors) }
 
     /// The data of a seed: training, validation and test functions together.
     public func source(seed: UInt64) throws -> AntiderivativeData {
@@ -82,17 +66,11 @@ public struct Antiderivative: ProblemConfiguration {
     /// Throws where the functions or the weights would not fit in memory.
     private func requireMemory() throws {
         let count = [functions, validationFunctions, testFunctions].reduce(0.0) { $0 + Double($1) }
-        let (s, y, k) = (Double(sensors), Double(points), Double(features))
+        let (s, y) = (Double(sensors), Double(points))
         try OptimizationCore.requireMemory(
             forNumbers: 2 * count * (s + y) + s * s + y, as: "\(Int(count)) functions at \(sensors) sensors and \(points) points",
             path: Self.identifier, advice: "take fewer functions, sensors or points")
-        func weights(_ inputs: Double, _ width: Int, _ depth: Int) -> Double {
-            let (w, d) = (Double(width), Double(depth))
-            return depth == 0 ? (inputs + 1) * k : (inputs + 1) * w + (d - 1) * (w + 1) * w + (w + 1) * k
-        }
-        try OptimizationCore.requireMemory(
-            forNumbers: weights(s, branchWidth, branchDepth) + weights(1, trunkWidth, trunkDepth), as: "branch and trunk",
-            path: Self.identifier, advice: "take smaller widths, depths or features")
+        try network.requireMemory(sensors: sensors, path: Self.identifier)
     }
 
     /// The data of the file, written first where there is none. Throws where the file holds other data than these settings make.
@@ -116,5 +94,8 @@ public struct Antiderivative: ProblemConfiguration {
 public enum DeepONetPlugin: Plugin {
     public static let identifier = "deeponet"
 
-    public static func register(in registry: inout Registry) throws { try registry.register(problem: Antiderivative.self) }
+    public static func register(in registry: inout Registry) throws {
+        try registry.register(model: DeepONetSettings.self)
+        try registry.register(problem: Antiderivative.self)
+    }
 }

@@ -136,6 +136,22 @@ extension DeepONetProblem: MonitoredProblem, ReferencedProblem {
     }
 }
 
+extension DeepONetProblem: FreshlyReferencedProblem {
+    /// The median relative error and the greatest absolute error over the test functions, which decide nothing in a run and so are fresh
+    /// as they are; there is no grid to choose.
+    public func freshErrors(at θ: Vector, grid: [Int]?) throws -> ReferenceErrors? {
+        guard let test else { return nil }
+        guard grid == nil else {
+            throw OperatorProblemError(reason: "\(name) is measured on its \(test.functionCount) test functions; leave the grid out")
+        }
+        let predictions = try passes(over: test).predictions(at: θ)
+        let errors = OperatorErrors(predictions: predictions, targets: test.outputs, pointCount: test.grid.pointCount)
+        return ReferenceErrors(
+            relativeL2: errors.median, maximum: (Vector(predictions) - Vector(test.outputs)).maximumNorm,
+            samples: "\(test.functionCount) test functions at \(test.grid.pointCount) points; the median of relative errors")
+    }
+}
+
 /// Operator data do not fit the model, or a batch does not fit the data.
 public struct OperatorProblemError: Error, CustomStringConvertible, Equatable {
     public var reason: String

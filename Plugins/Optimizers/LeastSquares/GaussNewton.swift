@@ -44,11 +44,11 @@ public struct GaussNewton: Optimizer, Configurable {
 
     public func step(_ state: inout GaussNewtonState, on problem: any LeastSquaresProblem) throws -> StepReport {
         let here = state.standpoint
-        func ended(_ verdict: StepVerdict, _ details: [StepReport.Detail] = []) -> StepReport {
-            StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict, details: details)
+        func ended(_ verdict: StepVerdict, _ details: [StepReport.Detail] = [], floor: Finding? = nil) -> StepReport {
+            StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict, details: details, floor: floor)
         }
         guard here.isFinite else { return ended(.brokeDown(.nonFinite(at: here.parameters.values, on: problem))) }
-        if here.hasVanishingGradient { return ended(.stationary) }
+        if here.hasVanishingGradient { return ended(.stationary, floor: .vanishingGradient(here.gradient.norm)) }
 
         let model = try problem.linearization(at: here.parameters.values)
         let solved: TruncatedLeastSquares
@@ -71,7 +71,7 @@ public struct GaussNewton: Optimizer, Configurable {
         var found = result.usable
         if found == nil {
             switch try here.deadEnd(along: d, on: problem) {
-            case .stationary: return ended(.stationary, details)
+            case .stationary(let finding): return ended(.stationary, details, floor: finding)
             case .step(let sample): found = sample
             case .unexplained: break
             }
@@ -94,6 +94,14 @@ public struct GaussNewton: Optimizer, Configurable {
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
         let p = Double(parameters)
         return residuals.map { bytes(ofNumbers: 2 * Double($0) * p + 40 * (p + Double($0))) }
+    }
+
+    /// The trials of a grid of steps are known beforehand; those of another search are not counted.
+    public func stepCost(parameters: Int, residuals: Int?) -> StepCost? {
+        guard let residuals else { return nil }
+        let (p, n) = (Double(parameters), Double(residuals))
+        let trials = (lineSearch as? GridLineSearch).map { [StepCost.Item(.loss, Double($0.count))] } ?? []
+        return StepCost([.init(.linearization, 1)] + trials + [.init(.gradient, 1)], flops: 4 * n * p * min(n, p))
     }
 }
 

@@ -56,18 +56,18 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
     public func step(_ state: inout LevenbergMarquardtState, on problem: any LeastSquaresProblem) throws -> StepReport {
         let (before, here) = (state, state.standpoint)
         var (trials, lastRatio) = (0, 0.0)
-        func ended(_ verdict: StepVerdict) -> StepReport {
+        func ended(_ verdict: StepVerdict, floor: Finding? = nil) -> StepReport {
             let damping = state.damping?.value ?? 0
             if case .brokeDown = verdict { state = before }  // a breakdown commits nothing, the dampings tried included
             return StepReport(
                 loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict,
-                details: [.init("damping", damping), .init("gainRatio", lastRatio), .init("trials", Double(trials))])
+                details: [.init("damping", damping), .init("gainRatio", lastRatio), .init("trials", Double(trials))], floor: floor)
         }
         func broken(_ reason: Breakdown.Reason, _ detail: String, lookingAt point: Vector) -> StepReport {
             ended(.brokeDown(Breakdown(reason, detail, lookingAt: [point], on: problem)))
         }
         guard here.isFinite else { return ended(.brokeDown(.nonFinite(at: here.parameters.values, on: problem))) }
-        if here.hasVanishingGradient { return ended(.stationary) }
+        if here.hasVanishingGradient { return ended(.stationary, floor: .vanishingGradient(here.gradient.norm)) }
 
         let model = try problem.linearization(at: here.parameters.values)
         let system: any DampedSystem
@@ -118,10 +118,12 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
             if boldest == nil {
                 boldest = d
                 // The boldest step promises less than the last bits of L.
-                if promised <= 4 * Double.ulpOfOne * here.loss.total { return ended(.stationary) }
+                if promised <= here.lastBits { return ended(.stationary, floor: .hiddenDecrease(promised, hidden: here.lastBits)) }
             }
             if λ.value >= damping.maximum {
-                if let boldest, case .stationary = try here.deadEnd(along: boldest, on: problem) { return ended(.stationary) }
+                if let boldest, case .stationary(let finding) = try here.deadEnd(along: boldest, on: problem) {
+                    return ended(.stationary, floor: finding)
+                }
                 return broken(
                     .regularization, "the damping reached its bound, \(damping.maximum), without a decrease",
                     lookingAt: here.parameters.values + (boldest ?? d))
@@ -152,11 +154,24 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         let (p, n) = (Double(parameters), Double(residuals))
         let doubles =
             switch solver.resolved(parameters: parameters, residuals: residuals) {
-            case .kernel: (scaling == .identity ? 0 : 2 * n * p) + 3 * n * n
-            case .jacobian: n * p + Swift.max(n * p, 5 * p * p)
-            case .gramian, .automatic: 3 * p * p
+            case .kernel: (scaling == .identity ? 0 : 2 * n * p) + 2 * n * n
+            case .jacobian: n > p ? Swift.max(n * p + p * p, 3 * p * p) : 2 * n * p + p * p
+            case .gramian, .automatic: 2 * p * p
             }
         return bytes(ofNumbers: doubles + 10 * (n + p))
+    }
+
+    /// With the first damping taken: each further trial costs a loss and a factorisation more.
+    public func stepCost(parameters: Int, residuals: Int?) -> StepCost? {
+        guard let residuals else { return nil }
+        let (p, n) = (Double(parameters), Double(residuals))
+        let flops =
+            switch solver.resolved(parameters: parameters, residuals: residuals) {
+            case .kernel: n * n * p + n * n * n / 3
+            case .jacobian: 2 * n * p * p + 10 * p * p * p / 3
+            case .gramian, .automatic: n * p * p + p * p * p / 3
+            }
+        return StepCost([.init(.linearization, 1), .init(.loss, 1), .init(.gradient, 1)], flops: flops)
     }
 }
 

@@ -17,7 +17,8 @@ public enum FirstTrial: String, CaseIterable, Sendable, Hashable {
 enum DescentEnd {
     /// A new standpoint, `displacement` s = α·p away.
     case moved(to: Standpoint, displacement: Vector, stepLength: Double, trials: Int, restarted: Bool)
-    case ended(StepVerdict)
+    /// `floor` says, where the verdict is stationary, what was found.
+    case ended(StepVerdict, floor: Finding? = nil)
 }
 
 /// One line search along a quasi-Newton direction and, if that finds nothing, one along steepest descent.
@@ -30,8 +31,8 @@ struct Descent {
     /// before the last step, if that was of the same version of the problem.
     func advance(from here: Standpoint, along direction: Vector?, previous: Double?) throws -> DescentEnd {
         guard here.isFinite else { return .ended(.brokeDown(.nonFinite(at: here.parameters.values, on: problem))) }
-        if here.hasVanishingGradient { return .ended(.stationary) }
         let norm = here.gradient.norm
+        if here.hasVanishingGradient { return .ended(.stationary, floor: .vanishingGradient(norm)) }
         var failure: LineSearchFailure?
         if let direction {
             let ray = here.ray(along: direction, on: problem)
@@ -39,8 +40,10 @@ struct Descent {
                 along: ray, from: trialStep(slope: ray.slope, decrease: previous.map { $0 - here.loss.total }))
             if let sample = result.usable {
                 // No decrease was had, and the quadratic model promises less than the last bits of L: this is the floor.
-                let isFloor = sample.value >= here.loss.total && -0.5 * ray.slope <= 4 * Double.ulpOfOne * abs(here.loss.total)
-                if isFloor { return .ended(.stationary) }
+                let promised = -0.5 * ray.slope
+                if sample.value >= here.loss.total, promised <= here.lastBits {
+                    return .ended(.stationary, floor: .hiddenDecrease(promised, hidden: here.lastBits))
+                }
                 return try moved(from: here, sample, trials: result.trials, restarted: false)
             }
             failure = result.failure
@@ -52,7 +55,7 @@ struct Descent {
             return try moved(from: here, sample, trials: steepest.trials, restarted: direction != nil)
         }
         switch try here.deadEnd(along: direction ?? -first * here.gradient, on: problem) {
-        case .stationary: return .ended(.stationary)
+        case .stationary(let finding): return .ended(.stationary, floor: finding)
         case .step(let sample): return try moved(from: here, sample, trials: steepest.trials, restarted: false)
         case .unexplained: break
         }

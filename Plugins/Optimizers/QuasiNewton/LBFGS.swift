@@ -6,7 +6,7 @@ import OptimizationCore
 ///
 /// With s = θ⁺ − θ and y = ∇L(θ⁺) − ∇L(θ) of the last m accepted steps, p = −H·∇L, where H is the BFGS matrix built from
 /// those pairs over H₀ = (sᵀy/yᵀy)·I of the newest one. s, y, p ∈ ℝᴾ; m = `memory`.
-/// Cost: usually one gradient a step, 4mP flops, 2mP doubles. A pair enters only if yᵀs > `curvatureTolerance`·‖y‖‖s‖.
+/// Cost: usually one gradient a step, 8mP flops, 2mP doubles. A pair enters only if yᵀs > `curvatureTolerance`·‖y‖‖s‖.
 /// A failed search drops the pairs and tries steepest descent once; if that fails too, the method breaks down, or is stationary
 /// where rounding errors of the loss hide every decrease. On a revised problem loss and gradient are evaluated
 /// anew and the pairs, which describe the old one, are dropped.
@@ -27,7 +27,7 @@ public struct LBFGS: Optimizer, Configurable {
         (self.memory, self.lineSearch) = (memory, lineSearch)
     }
 
-    public static let identifier = "lbfgs"
+    public static let identifier = "l-bfgs"
     public static let summary = "Quasi-Newton with the curvature of the last steps; memory linear in the parameters."
     public static var fields: [Field<Self>] {
         [
@@ -47,8 +47,8 @@ public struct LBFGS: Optimizer, Configurable {
         let direction = state.pairs.isEmpty ? nil : state.direction()
         let descent = Descent(lineSearch: lineSearch, firstTrial: firstTrial, problem: problem)
         switch try descent.advance(from: here, along: direction, previous: state.previousLoss) {
-        case .ended(let verdict):
-            return StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict)
+        case .ended(let verdict, let floor):
+            return StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict, floor: floor)
         case .moved(let there, let s, let α, let trials, let restarted):
             let y = there.gradient - here.gradient
             if restarted { state.pairs = [] }
@@ -69,6 +69,11 @@ public struct LBFGS: Optimizer, Configurable {
 
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
         bytes(ofNumbers: (2 * Double(memory) + 6) * Double(parameters))
+    }
+
+    /// A full memory's two-loop recursion.
+    public func stepCost(parameters: Int, residuals: Int?) -> StepCost? {
+        StepCost([.init(.gradient, 1)], flops: 8 * Double(memory) * Double(parameters))
     }
 }
 

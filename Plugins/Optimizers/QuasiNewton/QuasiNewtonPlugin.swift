@@ -1,6 +1,6 @@
 import OptimizationCore
 
-/// Quasi-Newton methods: `lbfgs` and `self-scaled-broyden`.
+/// Quasi-Newton methods: `l-bfgs` and `self-scaled-broyden`.
 public enum QuasiNewtonPlugin: Plugin {
     public static let identifier = "quasi-newton"
 

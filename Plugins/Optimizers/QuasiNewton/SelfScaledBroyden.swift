@@ -46,8 +46,8 @@ public struct SelfScaledBroyden: Optimizer, Configurable {
         let direction = state.isFresh || !here.isFinite ? nil : -state.inverseHessian.times(here.gradient)
         let descent = Descent(lineSearch: lineSearch, firstTrial: firstTrial, problem: problem)
         switch try descent.advance(from: here, along: direction, previous: state.previousLoss) {
-        case .ended(let verdict):
-            return StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict)
+        case .ended(let verdict, let floor):
+            return StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict, floor: floor)
         case .moved(let there, let s, let α, let trials, let restarted):
             if restarted { state.reset() }
             let update = state.update(s, there.gradient - here.gradient, stepLength: α, slope: s.dot(here.gradient), settings: self)
@@ -72,6 +72,11 @@ public struct SelfScaledBroyden: Optimizer, Configurable {
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
         let p = Double(parameters)
         return bytes(ofNumbers: p * (p + 1) / 2 + 2 * p * p + 8 * p)
+    }
+
+    /// H·∇L and H·y at 2P² each, and the update of a triangle, 3P².
+    public func stepCost(parameters: Int, residuals: Int?) -> StepCost? {
+        StepCost([.init(.gradient, 1)], flops: 7 * Double(parameters) * Double(parameters))
     }
 }
 

@@ -77,6 +77,10 @@ public struct Adam: FirstOrderMethod, Configurable {
     }
 
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? { 5 * parameters * MemoryLayout<Double>.stride }
+
+    public func stepCost(parameters: Int, residuals: Int?) -> StepCost? {
+        StepCost([.init(.gradient, 1)], flops: 10 * Double(parameters))
+    }
 }
 
 /// What Adam remembers: m and v.

@@ -28,7 +28,7 @@ public struct BurgersSetup: ProblemConfiguration {
     public func makeProblem(seed: UInt64) throws -> any Problem {
         let pde = Burgers(viscosity: viscosity)
         return try PhysicsInformedProblem(
-            pde, model: try network.perceptron(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
     }
 }
 

@@ -158,6 +158,20 @@ extension LogisticRegression: MonitoredProblem {
     }
 }
 
+extension LogisticRegression: PredictingProblem {
+    /// x1 … xd.
+    public var coordinateNames: [String] { (1...dimension).map { "x\($0)" } }
+
+    /// The probability σ(wᵀx + b) that a sample is of the class y = 1.
+    public func prediction(at points: Matrix, parameters θ: Vector, including extras: PredictionExtras) -> Prediction {
+        precondition(points.columns == dimension, "points of \(points.columns) features, not \(dimension)")
+        let (w, b) = (weights(of: θ), θ[dimension])
+        return Prediction(
+            [.init("probability", meaning: "the probability of y = 1")],
+            values: Matrix(rows: points.rows, columns: 1, elements: points.times(w).map { sigmoid($0 + b) }))
+    }
+}
+
 /// Samples do not fit what they are to be used for.
 public struct SampleError: Error, CustomStringConvertible, Equatable {
     public var reason: String

@@ -152,7 +152,41 @@ extension PoissonEnergy: MonitoredProblem, ReferencedProblem {
     /// The energy by a rule of its own, which shows a network that fits the training rule's nodes instead of the solution.
     public func monitorLoss(at θ: Vector) -> Double? { monitor.loss(at: θ) }
     /// ‖u_θ − u*‖₂ / ‖u*‖₂ on 2 001 points, both ends included.
-    public func referenceError(at θ: Vector) -> Double? { error(program, θ) }
+    public func referenceError(at θ: Vector) -> Double? { error.measure(program, θ).relativeL2 }
+}
+
+extension PoissonEnergy: FreshlyReferencedProblem {
+    /// On a grid of other points than the 2 001 of the run's own error.
+    public func freshErrors(at θ: Vector, grid: [Int]?) throws -> ReferenceErrors? {
+        error.measure(program, θ, points: try freshGrid(grid, besides: [ErrorMeasure.points])[0])
+    }
+}
+
+extension PoissonEnergy: PredictingProblem, PicturedProblem {
+    public var coordinateNames: [String] { ["x"] }
+
+    /// u_θ and its derivative u_x. There are no residuals.
+    public func prediction(at points: Matrix, parameters θ: Vector, including extras: PredictionExtras) throws -> Prediction {
+        precondition(points.columns == 1, "points of \(points.columns) coordinates")
+        if let outside = points.elements.first(where: { !(0...1).contains($0) }) {
+            throw QuadratureError("the point x = \(outside) lies outside the interval [0, 1]")
+        }
+        var columns = [Prediction.Column("u", meaning: "the field x(1 − x)N")]
+        var values = solution(at: points.elements, parameters: θ)
+        if extras.contains(.derivatives) {
+            columns.append(.init("u_x", meaning: "∂u/∂x"))
+            values += program.values(of: try Self.trace { u, _ in u.x }, at: [points.elements], parameters: θ)[0]
+        }
+        return Prediction(columns, values: Matrix(rows: points.rows, columns: columns.count, elements: values))
+    }
+
+    public func picture(at θ: Vector) -> SolutionPicture? {
+        let x = (0...400).map { Double($0) / 400 }
+        let κ = Double(frequency) * .pi
+        return SolutionPicture(
+            axes: [.init("x", x)], fields: ["u"], values: Matrix(rows: x.count, columns: 1, elements: solution(at: x, parameters: θ)),
+            reference: Matrix(rows: x.count, columns: 1, elements: x.map { sin(κ * $0) }))
+    }
 }
 
 // MARK: Revisions
@@ -198,7 +232,7 @@ private struct ErrorMeasure: Sendable {
     let κ: Double
     /// u itself, as a function of the network's output.
     let value: CompiledResidual
-    private let grid = (0...2000).map { Double($0) / 2000 }
+    static let points = 2001
 
     init(κ: Double, value: CompiledResidual) { (self.κ, self.value) = (κ, value) }
 
@@ -206,8 +240,11 @@ private struct ErrorMeasure: Sendable {
         program.values(of: value, at: [x], parameters: θ)[0]
     }
 
-    func callAsFunction(_ program: Program, _ θ: Vector) -> Double {
+    func measure(_ program: Program, _ θ: Vector, points: Int = Self.points) -> ReferenceErrors {
+        let grid = (0..<points).map { Double($0) / Double(points - 1) }
         let reference = Vector(grid.map { sin(κ * $0) })
-        return (Vector(solution(program, grid, θ)) - reference).norm / reference.norm
+        let difference = Vector(solution(program, grid, θ)) - reference
+        return ReferenceErrors(
+            relativeL2: difference.norm / reference.norm, maximum: difference.maximumNorm, samples: "\(points) points of x")
     }
 }

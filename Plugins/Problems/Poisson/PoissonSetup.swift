@@ -27,7 +27,7 @@ public struct PoissonOnIntervalSetup: ProblemConfiguration {
     public func makeProblem(seed: UInt64) throws -> any Problem {
         let pde = PoissonOnInterval(frequency: frequency)
         return try PhysicsInformedProblem(
-            pde, model: try network.perceptron(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
     }
 }
 
@@ -55,16 +55,61 @@ public struct PoissonOnSquareSetup: ProblemConfiguration {
     public func makeProblem(seed: UInt64) throws -> any Problem {
         let pde = PoissonOnSquare()
         return try PhysicsInformedProblem(
-            pde, model: try network.perceptron(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
     }
 }
 
-/// Registers the problems `poisson-1d` and `poisson-2d`.
+/// The settings of `poisson-cube`: dimension, solution, network and points.
+///
+/// Defaults: the problem of five dimensions, two hidden layers of 64 tanh units (4 609 parameters), 3 000 points of the interior and 500
+/// of the boundary. Points are spread by Latin hypercubes, which any dimension has; Sobol's end at 21.
+public struct PoissonOnCubeSetup: ProblemConfiguration {
+    /// d.
+    public var dimension = 5
+    public var solution = PoissonOnCube.Solution.cosines
+    public var network = PerceptronSettings(width: 64, depth: 2)
+    public var points = PointPlan(interior: 3000, boundary: 500, sampling: .latinHypercube)
+
+    public init() {}
+
+    public static let identifier = "poisson-cube"
+    public static let summary = "−Δu = f on the unit cube of any dimension, with one of three solutions as boundary values"
+    public static var fields: [Field<Self>] {
+        [
+            .integer("dimension", \.dimension, atLeast: 1, atMost: 1000, meaning: "d"),
+            .choice("solution", \.solution, meaning: "the solution; products need an even dimension"),
+            .section("network", \.network, meaning: "the network"),
+            .section("points", \.points, meaning: "the points of the loss terms and their weights"),
+        ]
+    }
+
+    public func validate() throws {
+        if solution == .products, dimension % 2 != 0 {
+            throw ConfigurationError(path: "dimension", reason: "\(dimension) is odd: the solution “products” pairs the coordinates")
+        }
+        if let largest = points.sampling.largestDimension, dimension > largest {
+            throw ConfigurationError(
+                path: "points.sampling",
+                reason: "\(points.sampling.rawValue) points end at \(largest) dimensions, the cube has \(dimension): take uniform or "
+                    + "latin-hypercube")
+        }
+    }
+
+    public func makeProblem(seed: UInt64) throws -> any Problem {
+        try validate()
+        let pde = PoissonOnCube(dimension: dimension, solution: solution)
+        return try PhysicsInformedProblem(
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+    }
+}
+
+/// Registers the problems `poisson-1d`, `poisson-2d` and `poisson-cube`.
 public enum PoissonPlugin: Plugin {
     public static let identifier = "poisson"
 
     public static func register(in registry: inout Registry) throws {
         try registry.register(problem: PoissonOnIntervalSetup.self)
         try registry.register(problem: PoissonOnSquareSetup.self)
+        try registry.register(problem: PoissonOnCubeSetup.self)
     }
 }

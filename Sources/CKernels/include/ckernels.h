@@ -18,6 +18,22 @@ void ck_parallel_for_at_most(
 int ck_thread_count(void);
 void ck_set_thread_count(int count);
 
+/// Tasks, some of which wait for others: task i may begin when `blockers[i]` others have been done, and its end releases
+/// successors[first[i] ..< first[i + 1]], each of a higher number than i.
+typedef struct {
+    size_t count;
+    const int32_t *rank;
+    int32_t *blockers;  // used up
+    const int32_t *first;
+    const int32_t *successors;
+    int32_t *ready;  // room for `count` numbers
+} ck_tasks;
+
+/// Runs body(context, task, worker) once for every task, on at most `most_threads` threads of the pool; returns when all are
+/// done. Of the tasks that may begin, the one of the lowest rank (then the lowest number) goes first. What a task computes must
+/// not depend on its worker, nor on the order of tasks that do not wait for each other.
+void ck_run_tasks(ck_tasks *tasks, int most_threads, void (*body)(void *context, size_t task, int worker), void *context);
+
 // MARK: Instruction sets
 
 enum { CK_BASELINE = 0, CK_AVX2 = 1, CK_AVX512 = 2 };
@@ -36,12 +52,28 @@ enum { CK_HIGHEST_DERIVATIVE = 6 };
 /// σ⁽ᵏ⁾(x) for k = 0…order, one column of `count` after another. `count` may be anything.
 void ck_activation(int activation, int order, size_t count, const double *x, double *derivatives);
 
-/// A set of channels of order ≤ 2: the value, `firsts` first derivatives, `seconds` second derivatives. The second
-/// derivative s is in the directions of the channels pairs[2s] and pairs[2s + 1].
+/// A part w·∂ₚ∂_q of a channel of second order, p and q being channels of first derivatives. The factor is `weight` or, where `column`
+/// is not negative, one number a point.
+typedef struct {
+    int32_t first;
+    int32_t second;
+    int32_t column;
+    double weight;
+} ck_pair;
+
+/// What the channels of second order of a set are: one derivative each, one Laplacian over all first derivatives from channel
+/// `pairs[0].first` on, or any sums of pairs.
+enum { CK_DERIVATIVES = 0, CK_LAPLACIAN = 1, CK_OPERATORS = 2 };
+
+/// A set of channels of order ≤ 2: the value, `firsts` first derivatives, `seconds` channels Σ w·∂ₚ∂_q, number s being made of the
+/// pairs starts[s] ..< starts[s + 1]. Pointwise factors: column k at coefficients + k·count.
 typedef struct {
     int32_t firsts;
     int32_t seconds;
-    const int32_t *pairs;
+    int32_t shape;
+    const int32_t *starts;
+    const ck_pair *pairs;
+    const double *coefficients;
 } ck_jet;
 
 // Jets of `features` features at `count` points (a multiple of 8): channel c of feature j at j·C·count + c·count, with
@@ -102,3 +134,16 @@ void ck_row_product(
 /// C += AᵀB: C ∈ ℝᵐˣⁿ, A and B column-major with a multiple of 8 rows and the same leading dimension.
 void ck_inner_product(
     size_t m, size_t n, size_t rows, const double *a, const double *b, size_t ld, double *c, size_t ldc);
+
+// MARK: Triangles
+
+enum { CK_WIDEST_TRIANGLE = 256 };
+
+/// X ← X·L⁻ᵀ: X ∈ ℝᵐˣⁿ and the lower triangle L ∈ ℝⁿˣⁿ column-major, n ≤ CK_WIDEST_TRIANGLE; above L's diagonal nothing is read.
+/// A row of X is solved with the same arithmetic wherever it lies.
+void ck_solve_right(size_t m, size_t n, const double *l, size_t ldl, double *x, size_t ldx);
+/// C += Σ_{c, c′} P∘Q over pairs of channels: C's entry (i, j) gains Σ P·Q at the rows c·height + i < channels·height and the columns
+/// c′·width + j, for i < m, j < n. P and Q are column-major with leading dimension ld.
+void ck_add_block_products(
+    size_t m, size_t n, size_t channels, size_t height, size_t other_channels, size_t width, const double *p, const double *q, size_t ld,
+    double *c, size_t ldc);

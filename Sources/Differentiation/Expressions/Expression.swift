@@ -10,10 +10,9 @@
 ///
 /// Operators take `Expression` and `Double`; there are no literal conformances, so that long equations type-check fast.
 ///
-/// Two kinds of leaves of the design are still to come and need no change here beyond a case of `Operation` each. A *trainable
-/// scalar* is a leaf like `field` whose channel is the same for all points: it lowers to one more channel and the engine sums
-/// its partials over the points. A *paired point* (periodic boundaries) is `field` with the index of the point in its pair: a
-/// residual then asks for channels of point 0 and of point 1 of each pair.
+/// Leaves are fields, coordinates, pointwise data and *trainable* numbers (``Point/trainable(_:)``). Where a residual ties several points
+/// together (periodicity, interfaces, weak forms on an element), fields and coordinates are those of one of them (``Fields/at(_:)``,
+/// ``Point/at(_:)``). ``stopGradient(_:)`` makes a factor that derivatives by θ leave alone.
 @dynamicMemberLookup
 public final class Expression: Sendable {
     let operation: Operation
@@ -43,10 +42,12 @@ public final class Expression: Sendable {
 /// What a node of an expression does with its operands.
 enum Operation: Sendable {
     case constant(Double)
-    /// The value of field i of the model.
-    case field(Int)
-    /// Coordinate i of the point.
-    case coordinate(Int)
+    /// The value of field i of the model at a point of the tuple.
+    case field(Int, point: Int)
+    /// Coordinate i of a point of the tuple.
+    case coordinate(Int, point: Int)
+    /// Trained number i.
+    case trainable(Int)
     /// Column i of the data that come with the points: boundary values, sources, normals.
     case data(Int)
     case sum, difference, product, quotient, negation
@@ -54,6 +55,8 @@ enum Operation: Sendable {
     case function(ElementaryFunction)
     /// The derivative by coordinate i.
     case derivative(Int)
+    /// The operand as a constant of θ.
+    case frozen
     case invalid(TraceError)
 }
 
@@ -158,3 +161,7 @@ public func atan(_ a: Expression) -> Expression { Expression(.function(.atan), [
 
 /// aⁿ for a whole number n, negative ones included.
 public func pow(_ a: Expression, _ n: Int) -> Expression { Expression(.power(n), [a]) }
+
+/// The value of `a` without its dependence on θ: a factor that weighs a residual (causal weights, adaptive weights, Picard
+/// linearisation) and that gradients and Jacobians take as a constant. Coordinate derivatives see through it.
+public func stopGradient(_ a: Expression) -> Expression { Expression(.frozen, [a]) }

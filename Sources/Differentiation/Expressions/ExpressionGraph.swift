@@ -13,12 +13,15 @@ struct ExpressionGraph: Sendable {
     enum Kind: Hashable, Sendable {
         case constant(UInt64)
         case field(Channel)
+        /// Coordinate i of point p: p·dimension + i.
         case coordinate(Int)
         case data(Int)
+        case trainable(Int)
         case sum(Int, Int), difference(Int, Int), product(Int, Int), quotient(Int, Int)
         case negation(Int)
         case power(Int, Int)
         case function(ElementaryFunction, Int)
+        case frozen(Int)
     }
 
     let dimension: Int
@@ -133,6 +136,13 @@ struct ExpressionGraph: Sendable {
 
     mutating func field(_ channel: Channel) -> Int { intern(.field(channel)) }
 
+    mutating func frozen(_ a: Int) -> Int {
+        switch nodes[a] {
+        case .constant, .coordinate, .data, .frozen: a
+        default: intern(.frozen(a))
+        }
+    }
+
     // MARK: From expressions
 
     /// Resolves what was written and returns its node. Iterative, so that a sum of very many terms does not exhaust the stack.
@@ -161,9 +171,11 @@ struct ExpressionGraph: Sendable {
     private mutating func place(_ operation: Operation, _ operands: [Int]) throws -> Int {
         switch operation {
         case .constant(let value): constant(value)
-        case .field(let i): field(Channel(field: i, derivative: .value(dimension: dimension)))
-        case .coordinate(let i): intern(.coordinate(i))
+        case .field(let i, let point): field(Channel(field: i, derivative: .value(dimension: dimension), point: point))
+        case .coordinate(let i, let point): intern(.coordinate(point * dimension + i))
         case .data(let i): intern(.data(i))
+        case .trainable(let i): intern(.trainable(i))
+        case .frozen: frozen(operands[0])
         case .sum: sum(operands[0], operands[1])
         case .difference: difference(operands[0], operands[1])
         case .product: product(operands[0], operands[1])
@@ -185,23 +197,39 @@ struct ExpressionGraph: Sendable {
             guard case .data(let column) = nodes[datum] else { preconditionFailure("a datum is a datum") }
             throw TraceError("a coordinate derivative of a datum of the points (column \(column)), which is known at the points only")
         }
-        return differentiate(needed) { graph, leaf in
+        guard Set(needed.compactMap(point)).count <= 1 else {
+            throw TraceError("a coordinate derivative of an expression in several points: take it of what stands at one of them")
+        }
+        let dimension = dimension
+        return differentiate(needed, seesThroughFrozen: true) { graph, leaf in
             switch graph.nodes[leaf] {
             case .field(let channel):
-                return graph.field(Channel(field: channel.field, derivative: channel.derivative.raised(along: axis)))
-            case .coordinate(let i): return graph.constant(i == axis ? 1 : 0)
+                let raised = channel.derivative.raised(along: axis)
+                return graph.field(Channel(field: channel.field, derivative: raised, point: channel.point))
+            case .coordinate(let i): return graph.constant(i % dimension == axis ? 1 : 0)
             default: return graph.constant(0)
             }
         }
     }
 
+    /// The point of the tuple that a leaf belongs to; nil where it belongs to none.
+    private func point(of node: Int) -> Int? {
+        switch nodes[node] {
+        case .field(let channel): channel.point
+        case .coordinate(let i): i / dimension
+        default: nil
+        }
+    }
+
     /// ∂(node)/∂(leaf), every other leaf held fixed.
     mutating func partial(of node: Int, by leaf: Int) -> Int {
-        differentiate(reachable(from: [node])) { graph, other in graph.constant(other == leaf ? 1 : 0) }
+        differentiate(reachable(from: [node]), seesThroughFrozen: false) { graph, other in graph.constant(other == leaf ? 1 : 0) }
     }
 
     /// Forward differentiation of the last of `needed`, which lists it and all that it uses in ascending order.
-    private mutating func differentiate(_ needed: [Int], seed: (inout ExpressionGraph, Int) -> Int) -> Int {
+    private mutating func differentiate(
+        _ needed: [Int], seesThroughFrozen: Bool, seed: (inout ExpressionGraph, Int) -> Int
+    ) -> Int {
         guard let root = needed.last else { return constant(0) }
         var slope: [Int: Int] = [:]
         func known(_ node: Int) -> Int {
@@ -211,7 +239,8 @@ struct ExpressionGraph: Sendable {
         for node in needed {
             let result: Int
             switch nodes[node] {
-            case .constant, .field, .coordinate, .data: result = seed(&self, node)
+            case .constant, .field, .coordinate, .data, .trainable: result = seed(&self, node)
+            case .frozen(let a): result = seesThroughFrozen ? frozen(known(a)) : constant(0)
             case .sum(let a, let b): result = sum(known(a), known(b))
             case .difference(let a, let b): result = difference(known(a), known(b))
             case .negation(let a): result = negation(known(a))
@@ -261,13 +290,42 @@ struct ExpressionGraph: Sendable {
         }
     }
 
+    // MARK: Rewriting
+
+    /// The node with some leaves replaced, simplified anew.
+    mutating func substituting(_ replacements: [Int: Int], in root: Int) -> Int {
+        var image: [Int: Int] = [:]
+        func new(_ node: Int) -> Int {
+            guard let node = image[node] else { preconditionFailure("an operand comes after what uses it") }
+            return node
+        }
+        for node in reachable(from: [root]) {
+            if let replacement = replacements[node] {
+                image[node] = replacement
+                continue
+            }
+            switch nodes[node] {
+            case .constant, .field, .coordinate, .data, .trainable: image[node] = node
+            case .sum(let a, let b): image[node] = sum(new(a), new(b))
+            case .difference(let a, let b): image[node] = difference(new(a), new(b))
+            case .product(let a, let b): image[node] = product(new(a), new(b))
+            case .quotient(let a, let b): image[node] = quotient(new(a), new(b))
+            case .negation(let a): image[node] = negation(new(a))
+            case .power(let a, let n): image[node] = power(new(a), n)
+            case .function(let f, let a): image[node] = function(f, new(a))
+            case .frozen(let a): image[node] = frozen(new(a))
+            }
+        }
+        return new(root)
+    }
+
     // MARK: Order
 
     func operands(of node: Int) -> [Int] {
         switch nodes[node] {
-        case .constant, .field, .coordinate, .data: []
+        case .constant, .field, .coordinate, .data, .trainable: []
         case .sum(let a, let b), .difference(let a, let b), .product(let a, let b), .quotient(let a, let b): [a, b]
-        case .negation(let a), .power(let a, _), .function(_, let a): [a]
+        case .negation(let a), .power(let a, _), .function(_, let a), .frozen(let a): [a]
         }
     }
 

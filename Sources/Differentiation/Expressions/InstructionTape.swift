@@ -42,7 +42,7 @@ struct InstructionTape: Sendable {
         for (step, node) in order.enumerated() {
             let kind = graph.nodes[node]
             switch kind {
-            case .field, .coordinate, .data:
+            case .field, .coordinate, .data, .trainable:
                 column[node] = input(kind)
                 continue
             case .constant: continue
@@ -94,7 +94,8 @@ struct InstructionTape: Sendable {
         case .negation(let a): return Instruction(code: .negation, destination: destination, first: columns[a])
         case .power(let a, let n): return Instruction(code: .power, destination: destination, first: columns[a], exponent: n)
         case .function(let f, let a): return Instruction(code: .function, destination: destination, first: columns[a], function: f)
-        case .constant, .field, .coordinate, .data: preconditionFailure("leaves are not computed")
+        case .frozen(let a): return Instruction(code: .copy, destination: destination, first: columns[a])
+        case .constant, .field, .coordinate, .data, .trainable: preconditionFailure("leaves are not computed")
         }
     }
 

@@ -64,6 +64,13 @@ public struct Batched<Base: Optimizer>: Optimizer {
         base.workingMemory(parameters: parameters, residuals: nil)
     }
 
+    /// The base's, on a batch.
+    public func stepCost(parameters: Int, residuals: Int?) -> StepCost? {
+        var cost = base.stepCost(parameters: parameters, residuals: nil)
+        cost?.isOnBatch = true
+        return cost
+    }
+
     private func sampled(_ problem: Base.Objective) throws -> any SampledProblem {
         guard let sampled = problem as? any SampledProblem else { throw BatchError(reason: "\(type(of: problem)) is no SampledProblem") }
         return sampled

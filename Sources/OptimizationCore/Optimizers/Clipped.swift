@@ -30,6 +30,12 @@ public struct Clipped<Base: FirstOrderMethod>: FirstOrderMethod {
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
         base.workingMemory(parameters: parameters, residuals: residuals)
     }
+
+    public func stepCost(parameters: Int, residuals: Int?) -> StepCost? {
+        var cost = base.stepCost(parameters: parameters, residuals: residuals)
+        cost?.flops += 2 * Double(parameters)
+        return cost
+    }
 }
 
 /// What a clipped method remembers: its base's memory, and how often it has clipped.

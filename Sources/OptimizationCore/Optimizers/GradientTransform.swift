@@ -15,34 +15,41 @@ public protocol GradientTransform: Sendable {
 
 /// A gradient transform that is an optimizer: it evaluates loss and gradient once a step.
 ///
-/// The state holds the gradient at its parameters, so a report's loss belongs to the parameters after the step. A revision of
-/// the problem re-evaluates that gradient and keeps the transform's memory.
+/// The state holds the loss and the gradient at its parameters, so a report's loss belongs to the parameters after the step, a
+/// breakdown's to those that it leaves in place. A revision of the problem re-evaluates both and keeps the transform's memory.
 public protocol FirstOrderMethod: GradientTransform, Optimizer
 where Objective == any DifferentiableProblem, State == FirstOrderState<Memory> {}
 
 public struct FirstOrderState<Memory: Checkpointable>: OptimizerState {
     public var parameters: Parameters
+    /// L at the parameters.
+    public var loss: LossValue
     /// ∇L at the parameters.
     public var gradient: Vector
     /// Steps committed.
     public var step: Int
     public var memory: Memory
 
+    public static var formatVersion: Int { 2 }
+
     public func encode(into archive: inout Archive) {
         archive.set("parameters", parameters)
+        archive.set("loss", loss.total)
+        archive.set("terms", loss.terms)
         archive.set("gradient", gradient)
         archive.set("step", step)
         archive.set("memory", memory)
     }
 
-    public init(parameters: Parameters, gradient: Vector, step: Int = 0, memory: Memory) {
-        (self.parameters, self.gradient, self.step, self.memory) = (parameters, gradient, step, memory)
+    public init(at parameters: Parameters, _ value: Evaluation, step: Int = 0, memory: Memory) {
+        (self.parameters, loss, gradient, self.step, self.memory) = (parameters, value.loss, value.gradient, step, memory)
     }
 
     public init(from archive: Archive) throws {
+        let loss = LossValue(total: try archive.double("loss"), terms: try archive.doubles("terms"))
         self.init(
-            parameters: try archive.value("parameters"), gradient: try archive.vector("gradient"), step: try archive.count("step"),
-            memory: try archive.value("memory"))
+            at: try archive.value("parameters"), Evaluation(loss: loss, gradient: try archive.vector("gradient")),
+            step: try archive.count("step"), memory: try archive.value("memory"))
         guard gradient.count == parameters.count else {
             throw ArchiveError(entry: "gradient", reason: "\(gradient.count) values for \(parameters.count) parameters")
         }
@@ -52,23 +59,22 @@ public struct FirstOrderState<Memory: Checkpointable>: OptimizerState {
 extension FirstOrderMethod {
     public func start(on problem: any DifferentiableProblem, from parameters: Parameters) throws -> FirstOrderState<Memory> {
         let value = try problem.lossAndGradient(at: parameters.values)
-        return FirstOrderState(parameters: parameters, gradient: value.gradient, memory: start(count: parameters.count))
+        return FirstOrderState(at: parameters, value, memory: start(count: parameters.count))
     }
 
     public func step(_ state: inout FirstOrderState<Memory>, on problem: any DifferentiableProblem) throws -> StepReport {
-        guard state.gradient.isFinite else {
-            // As found at the start or after a revision: the fault is where the method stands, not in its step.
-            let θ = state.parameters.values
-            return StepReport(loss: try problem.loss(at: θ), verdict: .brokeDown(.nonFinite(at: θ, on: problem)))
+        func brokeDown(at θ: Vector) -> StepReport {
+            StepReport(loss: state.loss, gradientNorm: state.gradient.norm, verdict: .brokeDown(.nonFinite(at: θ, on: problem)))
         }
+        // As found at the start or after a revision: the fault is where the method stands, not in its step.
+        guard state.gradient.isFinite else { return brokeDown(at: state.parameters.values) }
         var (update, memory) = (state.gradient, state.memory)
         self.update(&update, at: state.parameters.values, step: state.step + 1, memory: &memory)
         let candidate = state.parameters.values.adding(update, scaledBy: -1)
         let value = try problem.lossAndGradient(at: candidate)
-        guard value.isFinite else {
-            return StepReport(loss: value.loss, verdict: .brokeDown(.nonFinite(at: candidate, on: problem)))
-        }
+        guard value.isFinite else { return brokeDown(at: candidate) }
         state.parameters.values = candidate
+        state.loss = value.loss
         state.gradient = value.gradient
         state.memory = memory
         state.step += 1
@@ -76,11 +82,13 @@ extension FirstOrderMethod {
     }
 
     public func adapt(_ state: inout FirstOrderState<Memory>, to problem: any DifferentiableProblem) throws {
-        state.gradient = try problem.lossAndGradient(at: state.parameters.values).gradient
+        let value = try problem.lossAndGradient(at: state.parameters.values)
+        (state.loss, state.gradient) = (value.loss, value.gradient)
     }
 
     /// Evaluates nothing: the gradient of the batch before, at the present parameters, drives the next step, whose evaluation at
-    /// the new parameters is of the new batch. So a step costs one gradient of one batch, and each drives one step.
+    /// the new parameters is of the new batch. So a step costs one gradient of one batch, and each drives one step. A
+    /// breakdown's loss is then that of the batch before.
     public func adapt(_ state: inout FirstOrderState<Memory>, toBatch batch: any DifferentiableProblem) {}
 }
 

@@ -32,6 +32,9 @@ public protocol Optimizer<Objective>: Sendable {
 
     /// The bytes that the method will hold, for the preflight: `nil` where it cannot say.
     func workingMemory(parameters: Int, residuals: Int?) -> Int?
+
+    /// What a step costs as a rule, for the preflight: `nil` where it cannot say.
+    func stepCost(parameters: Int, residuals: Int?) -> StepCost?
 }
 
 extension Optimizer {
@@ -42,6 +45,8 @@ extension Optimizer {
     public func adapt(_ state: inout State, toBatch batch: Objective) throws { try adapt(&state, to: batch) }
 
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? { nil }
+
+    public func stepCost(parameters: Int, residuals: Int?) -> StepCost? { nil }
 }
 
 /// What a method asks of a problem's samples, beyond its ``Optimizer/Objective``.
@@ -81,6 +86,8 @@ public struct StepReport: Sendable {
     public var verdict: StepVerdict
     /// What else the method has to say, for the trajectory: damping, radius, rank, …
     public var details: [Detail]
+    /// Where the verdict is stationary: what the method measured, and the threshold that it is at or below.
+    public var floor: Finding?
     /// Iterations of an inner linear solver.
     public var linearIterations: Int
     /// The share of the problem's samples that loss and gradient norm are taken over: 1, or less for a batch. Values of
@@ -96,10 +103,10 @@ public struct StepReport: Sendable {
 
     public init(
         loss: LossValue, gradientNorm: Double? = nil, stepLength: Double? = nil, verdict: StepVerdict = .accepted,
-        details: [Detail] = [], linearIterations: Int = 0, sampleFraction: Double = 1
+        details: [Detail] = [], floor: Finding? = nil, linearIterations: Int = 0, sampleFraction: Double = 1
     ) {
         (self.loss, self.gradientNorm, self.stepLength, self.verdict) = (loss, gradientNorm, stepLength, verdict)
-        (self.details, self.linearIterations, self.sampleFraction) = (details, linearIterations, sampleFraction)
+        (self.details, self.floor, self.linearIterations, self.sampleFraction) = (details, floor, linearIterations, sampleFraction)
     }
 
     /// Whether the loss and the gradient norm are those of the whole problem.

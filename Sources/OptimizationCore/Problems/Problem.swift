@@ -122,15 +122,9 @@ extension Linearization {
     /// The whole of J.
     public func jacobian() -> Matrix { jacobian(rows: 0..<residualCount) }
 
-    public func gramian() -> Matrix {
-        let j = jacobian()
-        return .product(j, j, transposingFirst: true)
-    }
+    public func gramian() -> Matrix { jacobian().gram }
 
-    public func kernel() -> Matrix {
-        let j = jacobian()
-        return .product(j, j, transposingSecond: true)
-    }
+    public func kernel() -> Matrix { jacobian().outerGram }
 }
 
 /// Offers products with the exact Hessian of the loss.

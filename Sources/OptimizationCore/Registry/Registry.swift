@@ -1,10 +1,11 @@
-/// The optimizers, problems and callbacks that can be chosen by name.
+/// The optimizers, problems and callbacks that can be chosen by name, and the models that problems are posed with.
 ///
 /// A registry is a value: there is no global one, and nothing registers itself. A plugin is installed by a visible line.
 public struct Registry: Sendable {
     public private(set) var optimizers: [OptimizerEntry] = []
     public private(set) var problems: [ProblemEntry] = []
     public private(set) var callbacks: [CallbackEntry] = []
+    public private(set) var models: [ModelEntry] = []
     public private(set) var plugins: [String] = []
 
     public init() {}
@@ -20,7 +21,7 @@ public struct Registry: Sendable {
 
     public mutating func register<O: Optimizer & Configurable>(optimizer: O.Type) throws {
         let entry = OptimizerEntry(
-            name: O.identifier, summary: O.summary, need: needed(by: O.self), schema: schema(of: O.self),
+            name: O.identifier, summary: O.summary, need: needed(by: O.self), schema: wrappedSchema(of: O.self),
             fits: { $0 as? O.Objective != nil && O.Samples.admits($0) }, make: { try wrapped(O.self, $0, path: $1) })
         try add(entry, to: \.optimizers, kind: "optimizer")
     }
@@ -35,6 +36,11 @@ public struct Registry: Sendable {
         let entry = CallbackEntry(
             name: C.identifier, summary: C.summary, schema: schema(of: C.self), make: { try C($0, path: $1) })
         try add(entry, to: \.callbacks, kind: "callback")
+    }
+
+    public mutating func register<C: ModelConfiguration>(model: C.Type) throws {
+        let entry = ModelEntry(name: C.identifier, summary: C.summary, schema: schema(of: C.self))
+        try add(entry, to: \.models, kind: "model")
     }
 
     private mutating func add<Entry: RegistryEntry>(_ entry: Entry, to list: WritableKeyPath<Registry, [Entry]>, kind: String) throws {
@@ -58,24 +64,15 @@ public protocol ProblemConfiguration: Configurable {
     func makeProblem(seed: UInt64) throws -> any Problem
 }
 
+/// The settings of a model. Which problems take it, and under which key, the problems say; the registry knows it for listings.
+public protocol ModelConfiguration: Configurable {}
+
 // MARK: Entries
 
 public protocol RegistryEntry: Sendable {
     var name: String { get }
     var summary: String { get }
     var schema: [FieldDescription] { get }
-}
-
-/// A field of a registered type, for listings.
-public struct FieldDescription: Sendable, Hashable {
-    public let name: String
-    public let range: String
-    public let defaultValue: String
-    public let meaning: String
-}
-
-func schema<C: Configurable>(of type: C.Type) -> [FieldDescription] {
-    C.fields.map { FieldDescription(name: $0.name, range: $0.range, defaultValue: $0.value(in: C()).description, meaning: $0.meaning) }
 }
 
 public struct OptimizerEntry: RegistryEntry {
@@ -100,6 +97,12 @@ public struct CallbackEntry: RegistryEntry {
     public let summary: String
     public let schema: [FieldDescription]
     let make: @Sendable (Setting, String) throws -> any Callback
+}
+
+public struct ModelEntry: RegistryEntry {
+    public let name: String
+    public let summary: String
+    public let schema: [FieldDescription]
 }
 
 // MARK: Choosing by name

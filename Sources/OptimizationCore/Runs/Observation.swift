@@ -53,11 +53,16 @@ public final class Observation {
     /// Every how many iterations ``wholeLoss()`` should be asked for: 1 where the last step has reported it.
     public var wholeCadence: Int { isOnBatch ? cadenceOnBatches : 1 }
 
-    /// Whether the report's loss and gradient are of the whole problem as it is now.
-    private var reportIsWhole: Bool { !isOnBatch && (report == nil || reportVersion == problem.version) }
+    /// Whether the report's loss and gradient are of the whole problem as it is now. What a breakdown reports is measured anew: a
+    /// method that tells the loss of the candidate it could not take must not pass that on as the run's.
+    private var reportIsWhole: Bool {
+        guard let report else { return true }
+        if case .brokeDown = report.verdict { return false }
+        return !isOnBatch && reportVersion == problem.version
+    }
 
     /// The loss on all samples at the parameters: as reported, or measured (one loss, not counted as work) after a step on a
-    /// batch or a revision. `nil` before a stage's first step.
+    /// batch, a revision or a breakdown. `nil` before a stage's first step.
     public func wholeLoss() throws -> Double? {
         guard !reportIsWhole else { return loss }
         if let wholeEvaluation { return wholeEvaluation.loss.total }

@@ -52,6 +52,7 @@ public struct Finding: Sendable, Hashable, CustomStringConvertible {
     public var measured: Double
     /// The relation that now holds between the measured value and the threshold: “≤”, “≥”.
     public var relation: String
+    /// Infinite where the relation says it all.
     public var threshold: Double
     public var meaning: Meaning
 
@@ -62,7 +63,26 @@ public struct Finding: Sendable, Hashable, CustomStringConvertible {
 
     public var description: String {
         let mark = meaning == .converged ? " ✓" : ""
+        guard threshold.isFinite else { return "\(quantity) = \(short(measured)) \(relation)\(mark)" }
         return "\(quantity) = \(short(measured)) \(relation) \(short(threshold))\(mark)"
+    }
+
+    /// What a stationary step found: the method's own measurement, or its word for it where it does not say what it measured.
+    static func stationary(_ report: StepReport) -> Finding {
+        if let floor = report.floor { return floor }
+        let word = "where the method finds nothing lower"
+        guard let norm = report.gradientNorm else { return Finding("L", report.loss.total, word, .infinity, meaning: .converged) }
+        return Finding("‖∇L‖", norm, word, .infinity, meaning: .converged)
+    }
+
+    /// The gradient is zero to rounding, ‖∇L‖₂ ≤ `threshold`: by default where its square underflows.
+    public static func vanishingGradient(_ norm: Double, threshold: Double = Double.leastNonzeroMagnitude.squareRoot()) -> Finding {
+        Finding("‖∇L‖", norm, "≤", max(norm, threshold), meaning: .converged)
+    }
+
+    /// The decrease that a step promises is at most what rounding of the loss hides.
+    public static func hiddenDecrease(_ promised: Double, hidden: Double) -> Finding {
+        Finding("promised decrease", promised, "≤", hidden, meaning: .converged)
     }
 
     var outcome: Outcome {

@@ -67,7 +67,7 @@ extension Pipeline {
     /// Checks that every stage's optimizer fits the problem and the machine's memory, and tells what the run will hold.
     /// Throws a ``PairingError`` or a ``MemoryError``; `registry`, where given, is searched for optimizers that fit.
     public func preflight(suggestingFrom registry: Registry? = nil, memory: Int? = nil) throws -> Preflight {
-        guard !stages.isEmpty else { throw ConfigurationError(path: "pipeline", reason: "has no stages; add at least one") }
+        guard !stages.isEmpty else { throw ConfigurationError(path: "stages", reason: "has no stages; add at least one") }
         let counted = Counted(problem)
         let (parameters, residuals) = (problem.layout.count, (problem as? any LeastSquaresProblem)?.residualCount)
         let available = memory ?? physicalMemory()
@@ -82,7 +82,9 @@ extension Pipeline {
             if let bytes, bytes > available {
                 throw MemoryError(stage: stage.name, optimizer: optimizer, bytes: bytes, available: available)
             }
-            return Preflight.Line(stage: stage.name, optimizer: optimizer, bytes: bytes, until: stage.until.description)
+            return Preflight.Line(
+                stage: stage.name, optimizer: optimizer, bytes: bytes, cost: stage.stepCost(parameters, residuals),
+                until: stage.until.description)
         }
         return Preflight(
             problem: problem.name, parameterCount: parameters, residualCount: residuals, stages: lines, memory: available)

@@ -11,6 +11,8 @@ public struct Preflight: Sendable, Hashable {
         public var optimizer: String
         /// Bytes that the optimizer will hold; `nil` where it cannot say.
         public var bytes: Int?
+        /// What a step costs as a rule; `nil` where the optimizer cannot say.
+        public var cost: StepCost?
         public var until: String
     }
 
@@ -30,7 +32,8 @@ extension Preflight: CustomStringConvertible {
         if let residualCount { text += ", N = \(residualCount) residuals" }
         for line in stages {
             let bytes = line.bytes.map { ", holds \(megabytes($0))" } ?? ""
-            text += "\n  \(line.stage): \(line.optimizer)\(bytes), until \(line.until)"
+            let cost = line.cost.map { ", a step takes \($0)" } ?? ""
+            text += "\n  \(line.stage): \(line.optimizer)\(bytes)\(cost), until \(line.until)"
         }
         return text
     }
@@ -46,7 +49,7 @@ public struct MemoryError: Error, CustomStringConvertible {
     public var description: String {
         """
         stage “\(stage)”: \(optimizer) would hold \(megabytes(bytes)), and this machine has \(megabytes(available)). \
-        Take a smaller network or fewer points, or a method that stores less (lbfgs, adam).
+        Take a smaller network or fewer points, or a method that stores less (l-bfgs, adam).
         """
     }
 }

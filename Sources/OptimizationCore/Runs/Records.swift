@@ -10,6 +10,11 @@ extension StepReport {
         if case .brokeDown(let breakdown) = verdict { archive.set("breakdown", breakdown.archive) }
         if !coversAllSamples { archive.set("sampleFraction", sampleFraction) }
         if linearIterations > 0 { archive.set("linearIterations", linearIterations) }
+        if let floor {
+            var finding = Archive()
+            floor.encode(into: &finding)
+            archive.set("floor", finding)
+        }
         archive.set("detailNames", details.map(\.name))
         archive.set("detailValues", details.map(\.value))
     }
@@ -30,6 +35,7 @@ extension StepReport {
             loss: LossValue(total: try archive.double("total"), terms: try archive.doubles("terms")),
             gradientNorm: archive["gradientNorm"] == nil ? nil : try archive.double("gradientNorm"),
             stepLength: archive["stepLength"] == nil ? nil : try archive.double("stepLength"), verdict: verdict, details: details,
+            floor: try archive.groupIfPresent("floor").map { try Finding(from: $0, meaning: .converged) },
             linearIterations: archive["linearIterations"] == nil ? 0 : try archive.count("linearIterations"),
             sampleFraction: archive["sampleFraction"] == nil ? 1 : try archive.double("sampleFraction"))
     }
@@ -59,16 +65,27 @@ extension Breakdown {
     }
 }
 
+extension Finding {
+    func encode(into archive: inout Archive) {
+        archive.set("quantity", quantity)
+        archive.set("measured", measured)
+        archive.set("relation", relation)
+        archive.set("threshold", threshold)
+    }
+
+    init(from archive: Archive, meaning: Meaning) throws {
+        self.init(
+            try archive.string("quantity"), try archive.double("measured"), try archive.string("relation"),
+            try archive.double("threshold"), meaning: meaning)
+    }
+}
+
 extension Outcome {
     var archive: Archive {
         var archive = Archive()
         archive.set("name", name)
         switch self {
-        case .converged(let finding), .budgetSpent(let finding), .stalled(let finding):
-            archive.set("quantity", finding.quantity)
-            archive.set("measured", finding.measured)
-            archive.set("relation", finding.relation)
-            archive.set("threshold", finding.threshold)
+        case .converged(let finding), .budgetSpent(let finding), .stalled(let finding): finding.encode(into: &archive)
         case .brokeDown(let breakdown): archive.set("breakdown", breakdown.archive)
         case .interrupted(let reason), .stopped(let reason): archive.set("reason", reason)
         }
@@ -76,11 +93,7 @@ extension Outcome {
     }
 
     init(from archive: Archive) throws {
-        func finding(_ meaning: Finding.Meaning) throws -> Finding {
-            Finding(
-                try archive.string("quantity"), try archive.double("measured"), try archive.string("relation"),
-                try archive.double("threshold"), meaning: meaning)
-        }
+        func finding(_ meaning: Finding.Meaning) throws -> Finding { try Finding(from: archive, meaning: meaning) }
         switch try archive.string("name") {
         case "converged": self = .converged(try finding(.converged))
         case "budget spent": self = .budgetSpent(try finding(.budgetSpent))
@@ -105,7 +118,7 @@ extension StageSummary {
         if let referenceError { archive.set("referenceError", referenceError) }
     }
 
-    init(from archive: Archive) throws {
+    package init(from archive: Archive) throws {
         self.init(
             name: try archive.string("name"), optimizer: try archive.string("optimizer"),
             outcome: try Outcome(from: try archive.group("outcome")), iterations: try archive.count("iterations"),

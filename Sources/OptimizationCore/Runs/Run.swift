@@ -145,10 +145,9 @@ extension Run {
     /// How the stage ended, if it did. The rule's memory takes the check in only where the stage goes on, so that a run resumed from its
     /// last checkpoint finds the same ending.
     private func stageEnding() throws -> Outcome? {
-        switch report?.verdict {
-        case .brokeDown(let breakdown): return .brokeDown(breakdown)
-        case .stationary where reportVersion == problem.version:
-            return .converged(Finding("‖∇L‖ at rounding", report?.gradientNorm ?? 0, "≥", 0, meaning: .converged))
+        switch (report, report?.verdict) {
+        case (_, .brokeDown(let breakdown)): return .brokeDown(breakdown)
+        case (.some(let report), .stationary) where reportVersion == problem.version: return .converged(.stationary(report))
         default:
             var memory = ruleMemory
             if let finding = try stage.until.finding(in: observe(), memory: &memory) { return finding.outcome }

@@ -17,6 +17,7 @@ public struct Stage<P: Problem>: Sendable {
     let begin: @Sendable (Counted<P>, Parameters) throws -> any Execution
     let restore: @Sendable (Counted<P>, Archive) throws -> any Execution
     let workingMemory: @Sendable (_ parameters: Int, _ residuals: Int?) -> Int?
+    let stepCost: @Sendable (_ parameters: Int, _ residuals: Int?) -> StepCost?
 
     /// A stage whose optimizer was chosen at run time; whether it fits the problem is checked in the pipeline's preflight.
     public init<O: Optimizer>(dynamic name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver) {
@@ -32,6 +33,7 @@ public struct Stage<P: Problem>: Sendable {
             Running(optimizer: optimizer, problem: try narrowed(problem, for: name, O.self), state: try archive.decoded(as: O.State.self))
         }
         workingMemory = { optimizer.workingMemory(parameters: $0, residuals: $1) }
+        stepCost = { optimizer.stepCost(parameters: $0, residuals: $1) }
     }
 }
 

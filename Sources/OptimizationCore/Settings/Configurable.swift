@@ -59,15 +59,19 @@ public struct Field<Root>: Sendable {
     public let kinds: [any Configurable.Type]
     let read: @Sendable (Root) -> Setting
     let write: @Sendable (inout Root, Setting, String) throws -> Void
+    let parts: @Sendable (Root) -> [any Configurable]
 
     /// A field of a form of its own. `range` is a promise that the conformance suite tries, where it can read it: `> 0`, `≥ 1, ≤ 9`,
-    /// `in [0, 1)`, `true or false`, `a | b`, `a list, each …`.
+    /// `in [0, 1)`, `true or false`, `a | b`, `a list, each …`. `parts` gives, where the value has settings of its own, what it may be: one
+    /// part, or one of each kind to choose from, that of the root's kind with the root's settings.
     public init(
         _ name: String, range: String, meaning: String, kinds: [any Configurable.Type] = [],
         read: @escaping @Sendable (Root) -> Setting,
-        write: @escaping @Sendable (inout Root, Setting, _ path: String) throws -> Void
+        write: @escaping @Sendable (inout Root, Setting, _ path: String) throws -> Void,
+        parts: @escaping @Sendable (Root) -> [any Configurable] = { _ in [] }
     ) {
-        (self.name, self.range, self.meaning, self.kinds, self.read, self.write) = (name, range, meaning, kinds, read, write)
+        (self.name, self.range, self.meaning, self.kinds) = (name, range, meaning, kinds)
+        (self.read, self.write, self.parts) = (read, write, parts)
     }
 
     /// The field's value in `root`, as written.
@@ -75,10 +79,10 @@ public struct Field<Root>: Sendable {
 
     /// The field as one of something that holds a `Root`: what a wrapper shows of the value that it wraps.
     public func lifted<Outer>(to path: WritableKeyPath<Outer, Root> & Sendable) -> Field<Outer> {
-        let (read, write) = (read, write)
+        let (read, write, parts) = (read, write, parts)
         return Field<Outer>(
             name, range: range, meaning: meaning, kinds: kinds, read: { read($0[keyPath: path]) },
-            write: { try write(&$0[keyPath: path], $1, $2) })
+            write: { try write(&$0[keyPath: path], $1, $2) }, parts: { parts($0[keyPath: path]) })
     }
 }
 
@@ -188,10 +192,10 @@ extension Field {
 
     /// A part with settings of its own.
     public static func part<Value: Configurable>(_ name: String, _ path: Path<Value>, meaning: String) -> Field {
-        Field(name, range: Value.identifier, meaning: meaning, kinds: [Value.self], read: { $0[keyPath: path].settings.removing("name") }) {
-            root, setting, place in
-            root[keyPath: path] = try Value(setting, path: place)
-        }
+        Field(
+            name, range: Value.identifier, meaning: meaning, kinds: [Value.self], read: { $0[keyPath: path].settings.removing("name") },
+            write: { root, setting, place in root[keyPath: path] = try Value(setting, path: place) },
+            parts: { [$0[keyPath: path]] })
     }
 
     /// A part chosen by its name among several kinds: `{name: strong-wolfe, curvature: 0.9}`, or the name alone.
@@ -203,7 +207,7 @@ extension Field {
         assign: @escaping @Sendable (inout Root, any Configurable) throws -> Void
     ) -> Field {
         let known = kinds.map { $0.identifier }
-        return Field(name, range: known.joined(separator: " | "), meaning: meaning, kinds: kinds, read: describe) { root, setting, place in
+        @Sendable func write(_ root: inout Root, _ setting: Setting, _ place: String) throws {
             guard let chosen = setting.text ?? setting["name"]?.text else {
                 throw ConfigurationError(path: place, line: setting.line, reason: "needs a name: one of \(known.joined(separator: ", "))")
             }
@@ -213,5 +217,14 @@ extension Field {
             }
             try assign(&root, try kind.init(setting, path: place))
         }
+        return Field(
+            name, range: known.joined(separator: " | "), meaning: meaning, kinds: kinds, read: describe, write: { try write(&$0, $1, $2) },
+            parts: { root in
+                let present = describe(root)
+                return kinds.map { kind in
+                    guard present["name"]?.text == kind.identifier else { return kind.init() }
+                    return (try? kind.init(present, path: name)) ?? kind.init()
+                }
+            })
     }
 }

@@ -58,10 +58,8 @@ extension OptimizerTrial {
         case .accepted:
             guard state.parameters.values.isFinite, after.isFinite || !before.isFinite else { return "accepted, with a non-finite state" }
             guard report.coversAllSamples else { return nil }
-            let loss = try problem.loss(at: state.parameters.values).total
-            let count = (problem as? any LeastSquaresProblem)?.residualCount ?? parameters.count
             // Accepted on values that were right: then the loss is that of the parameters.
-            return abs(report.loss.total - loss) <= Ladder.rounding(count) * abs(loss) ? nil : "accepted a loss of \(report.loss.total)"
+            return try reportsLoss(report, at: state.parameters) ? nil : "accepted a loss of \(report.loss.total)"
         case .stationary: return "called stationary"
         case .rejected where allFaulty: return "called rejected, which is for finite candidates"
         case .rejected, .invalid:
@@ -69,9 +67,20 @@ extension OptimizerTrial {
             return after.isFinite || !before.isFinite ? nil : "\(report.verdict.name), and the state is not finite"
         case .brokeDown(let breakdown):
             let changed = after.differences(from: before)
-            if !changed.isEmpty { return "broke down and changed \(changed.joined(separator: ", "))" }
-            guard breakdown.fault == nil, kind != .derivativesOnly else { return nil }
-            return "broke down without naming the term at fault (Breakdown.nonFinite(at:on:) asks the problem): \(breakdown)"
+            guard changed.isEmpty else { return "broke down and changed \(changed.joined(separator: ", "))" }
+            if breakdown.fault == nil, kind != .derivativesOnly {
+                return "broke down without naming the term at fault (Breakdown.nonFinite(at:on:) asks the problem): \(breakdown)"
+            }
+            guard try report.coversAllSamples && !reportsLoss(report, at: state.parameters) else { return nil }
+            let loss = try problem.loss(at: parameters.values).total
+            return "broke down and reports L = \(report.loss.total), which is \(loss) where it stands"
         }
+    }
+
+    /// Whether a report's loss is that of the problem without faults, to rounding.
+    private func reportsLoss(_ report: StepReport, at parameters: Parameters) throws -> Bool {
+        let loss = try problem.loss(at: parameters.values).total
+        let count = (problem as? any LeastSquaresProblem)?.residualCount ?? parameters.count
+        return abs(report.loss.total - loss) <= Ladder.rounding(count) * abs(loss)
     }
 }

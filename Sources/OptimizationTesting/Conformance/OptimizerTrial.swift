@@ -72,9 +72,10 @@ extension OptimizerTrial {
         let count = (problem as? any LeastSquaresProblem)?.residualCount ?? start.count
         return try zip(trace.parameters.dropFirst(), trace.reports).enumerated().compactMap { step, pair -> String? in
             let (parameters, report) = pair
-            if case .brokeDown = report.verdict { return nil }
             guard report.coversAllSamples else { return nil }
             let value = try problem.lossAndGradient(at: parameters.values)
+            // A breakdown leaves the parameters, and where they stand the loss may be no number.
+            if case .brokeDown = report.verdict, !value.loss.isFinite, !report.loss.isFinite { return nil }
             // Two orders of summation, as in the derivative ladder.
             let allowed = Ladder.rounding(count) * abs(value.loss.total)
             if !(abs(report.loss.total - value.loss.total) <= allowed) {

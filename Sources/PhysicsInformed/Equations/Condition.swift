@@ -2,8 +2,9 @@ import Differentiation
 
 /// What must hold on the boundary or at the start, imposed softly: a loss term with points of its own.
 ///
-/// Periodic conditions tie two points to one residual; the derivative engine evaluates residuals point by point, so they are not
-/// offered here. Where the solution's symmetry allows it (Burgers' equation with odd data), Dirichlet conditions say the same.
+/// Periodic conditions tie two points to one residual: a point of the lower face and the one opposite.
+/// Where the solution's symmetry allows it, conditions of single points say the same: Dirichlet's for odd data (Burgers), Neumann's for even
+/// data (Allen–Cahn).
 public struct Condition: Sendable {
     /// What of the field is prescribed.
     public enum Quantity: Sendable, Hashable {
@@ -12,6 +13,8 @@ public struct Condition: Sendable {
         case normalDerivative
         /// ∂u/∂t.
         case timeDerivative
+        /// That the value and the first derivatives along an axis, up to an order, are the same at both ends of it.
+        case periodicity(upTo: Int)
     }
 
     /// Where the condition holds.
@@ -21,6 +24,8 @@ public struct Condition: Sendable {
         case face(Face)
         /// All walls of space.
         case boundary
+        /// Both faces of an axis at once, point against opposite point.
+        case opposite(axis: String)
     }
 
     /// The name of its loss term.
@@ -91,6 +96,13 @@ public struct Condition: Sendable {
         Condition("neumann(\(face))", at: .face(face), .normalDerivative, field: field, target: values)
     }
 
+    /// u, ∂u/∂x, … up to the order given are the same at both ends of an axis, at every point of the faces: as many residuals a pair of
+    /// points as there are derivatives, and one.
+    public static func periodic(along axis: String, field: Int = 0, derivativesUpTo order: Int = 1) -> Condition {
+        precondition(order >= 0, "periodicity up to a derivative of order \(order)")
+        return Condition("periodic(\(axis))", at: .opposite(axis: axis), .periodicity(upTo: order), field: field) { _ in 0 }
+    }
+
     /// The same condition under another name: what weights and reports call its term.
     public func named(_ name: String) -> Condition {
         var copy = self
@@ -98,16 +110,30 @@ public struct Condition: Sendable {
         return copy
     }
 
-    /// The residual: what is prescribed less the target, which comes as the datum “target”.
-    func residual(_ u: Fields, at p: Point, timeAxis: Int?) -> Expression {
-        let target = p.data("target")
+    /// How many points a residual ties together.
+    var pointsTogether: Int { if case .periodicity = quantity { 2 } else { 1 } }
+
+    /// The names of the columns of data that the residuals read beside the normals.
+    var dataNames: [String] { pointsTogether == 1 ? ["target"] : [] }
+
+    /// The residuals: what is prescribed less the target, which comes as the datum “target”; or the difference between both ends.
+    func residuals(_ u: Fields, at p: Point, on axes: Axes) throws -> [Residual] {
         switch quantity {
-        case .value: return u[field] - target
-        case .timeDerivative: return u[field].d(timeAxis ?? 0) - target
+        case .value: return [Residual(name, u[field] - p.data("target"))]
+        case .timeDerivative: return [Residual(name, u[field].d(axes.time ?? 0) - p.data("target"))]
         case .normalDerivative:
             let normal = p.normal
             // Over all axes: the component along time is zero on a wall.
-            return normal.indices.dropFirst().reduce(normal[0] * u[field].d(0)) { $0 + normal[$1] * u[field].d($1) } - target
+            let slope = normal.indices.dropFirst().reduce(normal[0] * u[field].d(0)) { $0 + normal[$1] * u[field].d($1) }
+            return [Residual(name, slope - p.data("target"))]
+        case .periodicity(let highest):
+            guard case .opposite(let axis) = place else { preconditionFailure("periodicity holds between opposite faces") }
+            let position = try axes.position(of: axis)
+            var (lower, upper) = (u[field], u.at(1)[field])
+            return (0...highest).map { order in
+                defer { (lower, upper) = (lower.d(position), upper.d(position)) }
+                return Residual("\(name), order \(order)", lower - upper)
+            }
         }
     }
 }

@@ -22,6 +22,9 @@ public protocol PDEProblem: Sendable {
     /// The fields made of the network's outputs: the outputs themselves, or, for hard conditions, outputs so transformed that
     /// the conditions hold whatever the network says: u = g + d·N with d = 0 where u = g.
     func fields(of network: Fields, at p: Point) -> [Expression]
+    /// Coefficients of the equation that are found together with the solution: what an inverse problem asks for. The residuals read
+    /// them as `p.trainable(name)`; in θ they follow the network's parameters, as blocks `coefficients.NAME`.
+    var unknowns: [UnknownCoefficient] { get }
     /// What must vanish in the interior.
     func residuals(_ u: Fields, at p: Point) throws -> [Residual]
     /// The solution, if it is known.
@@ -33,21 +36,46 @@ extension PDEProblem {
     public var outputCount: Int { fieldCount }
     public func fields(of network: Fields, at p: Point) -> [Expression] { (0..<outputCount).map { network[$0] } }
     public var reference: Reference? { nil }
+    public var unknowns: [UnknownCoefficient] { [] }
 }
 
-/// The known solution of a PDE and the grid on which errors against it are measured.
+/// A coefficient of an equation that is trained, and the value it starts from.
+public struct UnknownCoefficient: Sendable, Hashable {
+    public var name: String
+    public var initial: Double
+
+    public init(_ name: String, initial: Double) { (self.name, self.initial) = (name, initial) }
+}
+
+/// The known solution of a PDE and the points at which errors against it are measured.
 public struct Reference: Sendable {
+    /// The points at which errors are measured.
+    public enum Sample: Sendable, Hashable {
+        /// A grid of so many points an axis, both ends included.
+        case grid([Int])
+        /// So many independent uniform points of the domain, the same ones always: for dimensions in which a grid has too many.
+        case scattered(Int)
+    }
+
     /// The fields at a point (its coordinates in the order of the axes).
     public var values: @Sendable (_ point: [Double]) -> [Double]
-    /// How many grid points each axis has, both ends included.
-    public var grid: [Int]
+    public var sample: Sample
 
     /// A solution of one field: in closed form, by quadrature, or interpolated from a computation.
     public static func closedForm(grid: [Int], _ value: @escaping @Sendable (_ point: [Double]) -> Double) -> Reference {
         Reference(grid: grid) { [value($0)] }
     }
 
+    /// A solution of one field, compared at scattered points.
+    public static func closedForm(scattered count: Int, _ value: @escaping @Sendable (_ point: [Double]) -> Double) -> Reference {
+        Reference(at: .scattered(count)) { [value($0)] }
+    }
+
     public init(grid: [Int], values: @escaping @Sendable (_ point: [Double]) -> [Double]) {
-        (self.values, self.grid) = (values, grid)
+        self.init(at: .grid(grid), values: values)
+    }
+
+    public init(at sample: Sample, values: @escaping @Sendable (_ point: [Double]) -> [Double]) {
+        (self.values, self.sample) = (values, sample)
     }
 }

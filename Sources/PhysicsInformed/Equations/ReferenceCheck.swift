@@ -8,7 +8,8 @@ extension PDEProblem {
     public func residualsOfReference(at point: [Double], step h: Double) throws -> [Double] {
         guard let reference else { throw PhysicsError("\(name) has no reference to check") }
         // The check is of the fields themselves, so the network's outputs are taken to be the fields.
-        let function = try Trace.run(axes: domain.axes, fields: fieldCount) { u, p in try residuals(u, at: p) }.compiled
+        let function = CompiledResidual(
+            try Trace.run(axes: domain.axes, fields: fieldCount) { u, p in try residuals(u, at: p) }, collapsingOperators: false)
         let channels = try function.channels.map { channel -> Double in
             var stencil: [(shift: [Double], weight: Double)] = [(point.map { _ in 0 }, 1)]
             for (axis, order) in channel.derivative.orders.enumerated() where order > 0 {

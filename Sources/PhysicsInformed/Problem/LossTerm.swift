@@ -40,7 +40,7 @@ struct LossTerm: Sendable {
 
     /// The term of the equation itself. Named after it where it is one equation, else “interior”.
     static func equation(of pde: any PDEProblem, at points: Matrix, weight: Double) throws -> LossTerm {
-        let trace = try Trace.run(axes: pde.domain.axes, fields: pde.outputCount) { network, p in
+        let trace = try Trace.run(axes: pde.domain.axes, fields: pde.outputCount, trainables: pde.unknowns.map(\.name)) { network, p in
             try pde.residuals(try checkedFields(of: pde, network, p), at: p)
         }
         let name = trace.names.count == 1 ? trace.names[0] : "interior"
@@ -54,10 +54,10 @@ struct LossTerm: Sendable {
             throw PhysicsError("condition “\(condition.name)” prescribes a rate, but no axis of the domain is time")
         }
         let trace = try Trace.run(
-            axes: axes, fields: pde.outputCount, data: ["target"], withNormal: condition.quantity == .normalDerivative
+            axes: axes, fields: pde.outputCount, data: condition.dataNames, withNormal: condition.quantity == .normalDerivative,
+            points: condition.pointsTogether
         ) { network, p in
-            let fields = try checkedFields(of: pde, network, p)
-            return [Residual(condition.name, condition.residual(fields, at: p, timeAxis: axes.time))]
+            try condition.residuals(try checkedFields(of: pde, network, p), at: p, on: axes)
         }
         return try LossTerm(
             name: condition.name, domain: pde.domain, function: trace.compiled, condition: condition, points: points, weight: weight)
@@ -70,6 +70,48 @@ struct LossTerm: Sendable {
             return (0..<fields.count).map { Residual("field \($0)", fields[$0]) }
         }
         return try LossTerm(name: "fields", domain: pde.domain, function: trace.compiled, condition: nil, points: points, weight: 1)
+    }
+
+    /// The points by coordinate, as a program takes them: of pairs, those of the second points after those of the first.
+    func coordinateColumns() throws -> [[Double]] {
+        var columns = (0..<points.columns).map { points.column($0).elements }
+        guard let axis = try condition?.oppositeAxis(of: domain) else { return columns }
+        columns += columns
+        columns[points.columns + axis] = Array(repeating: domain.ranges[axis].upperBound, count: points.rows)
+        return columns
+    }
+
+    /// The fields at some points and what is asked for besides, as residuals, with a name for each. `name` is given a field, and the
+    /// axis along which its derivative is taken.
+    static func predictions(
+        of pde: any PDEProblem, at points: Matrix, including extras: PredictionExtras,
+        name: (_ field: Int, _ axis: Int?) -> Prediction.Column
+    ) throws -> (columns: [Prediction.Column], term: LossTerm) {
+        var columns: [Prediction.Column] = []
+        let trace = try Trace.run(axes: pde.domain.axes, fields: pde.outputCount, trainables: pde.unknowns.map(\.name)) { network, p in
+            let fields = try checkedFields(of: pde, network, p)
+            columns = []
+            var values: [Residual] = []
+            func add(_ column: Prediction.Column, _ value: Expression) {
+                columns.append(column)
+                values.append(Residual(column.name, value))
+            }
+            for field in 0..<fields.count { add(name(field, nil), fields[field]) }
+            if extras.contains(.derivatives) {
+                for field in 0..<fields.count {
+                    for axis in 0..<pde.domain.dimension { add(name(field, axis), fields[field].d(axis)) }
+                }
+            }
+            if extras.contains(.residuals) {
+                for residual in try pde.residuals(fields, at: p) {
+                    add(.init("residual_\(residual.name)", meaning: "the residual of the equation, unweighted"), residual.expression)
+                }
+            }
+            return values
+        }
+        let term = try LossTerm(
+            name: "prediction", domain: pde.domain, function: trace.compiled, condition: nil, points: points, weight: 1)
+        return (columns, term)
     }
 
     /// The same term elsewhere.
@@ -94,10 +136,10 @@ struct LossTerm: Sendable {
     }
 
     private static func checkedFields(of pde: any PDEProblem, _ network: Fields, _ p: Point) throws -> Fields {
-        let fields = pde.fields(of: network, at: p)
-        guard fields.count == pde.fieldCount else {
-            throw PhysicsError("\(pde.name) has \(pde.fieldCount) fields, but makes \(fields.count) of its network's outputs")
+        let count = pde.fields(of: network, at: p).count
+        guard count == pde.fieldCount else {
+            throw PhysicsError("\(pde.name) has \(pde.fieldCount) fields, but makes \(count) of its network's outputs")
         }
-        return Fields(fields, of: network)
+        return Fields(of: network, at: p) { pde.fields(of: $0, at: $1) }
     }
 }

@@ -13,12 +13,12 @@ struct Objective: Sendable {
         program = Program(
             network: model.network,
             terms: try terms.map { term in
-                if let channel = term.function.channels.first(where: { $0.derivative.order > highest }) {
+                if let channel = term.function.channels.first(where: { $0.order > highest }) {
                     throw PhysicsError(
-                        "term “\(term.name)” takes a derivative of order \(channel.derivative.order); the engine reaches order \(highest)")
+                        "term “\(term.name)” takes a derivative of order \(channel.order); the engine reaches order \(highest)")
                 }
                 return ProgramTerm(
-                    name: term.name, function: term.function, points: (0..<term.points.columns).map { term.points.column($0).elements },
+                    name: term.name, function: term.function, points: try term.coordinateColumns(),
                     data: term.data, scale: (term.weight / Double(term.points.rows)).squareRoot())
             })
     }

@@ -18,6 +18,7 @@ public struct PhysicsInformedProblem: Sendable {
     private var objective: Objective
     /// The same terms on points that training never sees.
     private let monitor: Objective?
+    let monitorTerms: [LossTerm]
     private let errorMeasure: ReferenceError?
 
     /// Draws the points of `plan` from streams of `seed` and traces the residuals.
@@ -33,6 +34,11 @@ public struct PhysicsInformedProblem: Sendable {
         guard model.outputCount == pde.outputCount else {
             throw PhysicsError("the network has \(model.outputCount) outputs, but \(pde.name) needs \(pde.outputCount)")
         }
+        if let bad = pde.unknowns.first(where: { !$0.initial.isFinite || $0.name.isEmpty }) {
+            throw PhysicsError(
+                "the unknown coefficient “\(bad.name)” of \(pde.name) starts at \(bad.initial): it needs a name and a finite start")
+        }
+        let model: any NetworkModel = pde.unknowns.isEmpty ? model : ModelWithUnknowns(base: model, unknowns: pde.unknowns)
         try plan.validate(for: pde.conditions)
         try plan.requireMemory(dimension: domain.dimension)
         (self.pde, self.model, self.identity, version) = (pde, model, identity, 0)
@@ -42,10 +48,10 @@ public struct PhysicsInformedProblem: Sendable {
             // A grid would put monitor points of the conditions where the training points are.
             var fresh = plan
             if fresh.sampling == .grid { fresh.sampling = .latinHypercube }
-            let terms = try Self.terms(of: pde, plan: fresh, interior: plan.monitor, streams: "monitor", seed: seed)
-            monitor = try Objective(model, terms)
+            monitorTerms = try Self.terms(of: pde, plan: fresh, interior: plan.monitor, streams: "monitor", seed: seed)
+            monitor = try Objective(model, monitorTerms)
         } else {
-            monitor = nil
+            (monitor, monitorTerms) = (nil, [])
         }
         errorMeasure = try pde.reference.map { try ReferenceError($0, of: pde, model: model) }
     }

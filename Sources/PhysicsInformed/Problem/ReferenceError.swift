@@ -2,9 +2,10 @@ import LinearAlgebra
 import NeuralModels
 import OptimizationCore
 
-/// The network's fields and the reference on the reference's grid, for plots and tables.
+/// The network's fields and the reference at the reference's points, for plots and tables.
 public struct ReferenceComparison: Sendable {
-    /// The axes of the grid and their coordinates; the last axis runs fastest over the rows below.
+    /// The axes of the grid and their coordinates; the last axis runs fastest over the rows below. Scattered points have one axis,
+    /// “point”, along which they are numbered.
     public let axes: [(name: String, coordinates: [Double])]
     /// u_θ: a row for each point, a column for each field.
     public let fields: Matrix
@@ -16,9 +17,9 @@ public struct ReferenceComparison: Sendable {
     public let maximumError: Double
 }
 
-/// How far the network's fields are from a reference on a fixed grid, both ends of every axis included.
+/// How far the network's fields are from a reference at fixed points: a grid, both ends of every axis included, or scattered ones.
 ///
-/// Relative L² error: ‖u_θ − u‖₂ / ‖u‖₂ over all grid points and fields; maximum error: max |u_θ − u|.
+/// Relative L² error: ‖u_θ − u‖₂ / ‖u‖₂ over all points and fields; maximum error: max |u_θ − u|.
 struct ReferenceError: Sendable {
     private let objective: Objective
     /// As the fields: a row for each point.
@@ -26,9 +27,21 @@ struct ReferenceError: Sendable {
     private let norm: Double
     private let axes: [(name: String, coordinates: [Double])]
 
-    /// Evaluates the reference on its grid, once. Throws where a value is not finite or all of them vanish.
-    init(_ reference: Reference, of pde: any PDEProblem, model: any NetworkModel) throws {
-        let points = try Self.grid(reference.grid, on: pde.domain)
+    /// Evaluates the reference at its points, once; scattered ones are drawn from a stream of this name. Throws where a value is not finite
+    /// or all of them vanish.
+    init(_ reference: Reference, of pde: any PDEProblem, model: any NetworkModel, stream: String = "reference points") throws {
+        let points: Matrix
+        switch reference.sample {
+        case .grid(let counts):
+            points = try Self.grid(counts, on: pde.domain)
+            axes = zip(pde.domain.axes.names, pde.domain.ranges).enumerated().map { axis, named in
+                (named.0, (0..<counts[axis]).map { Self.coordinate($0, of: counts[axis], in: named.1) })
+            }
+        case .scattered(let count):
+            var random = RandomStream(seed: 0, name: stream)
+            points = try PointSampling.uniform.points(count, in: pde.domain, random: &random)
+            axes = [("point", (0..<count).map(Double.init))]
+        }
         let rows = (0..<points.rows).map { reference.values(points.row($0)) }
         for (i, row) in rows.enumerated() where row.count != pde.fieldCount || !row.allSatisfy(\.isFinite) {
             throw PhysicsError(
@@ -37,10 +50,7 @@ struct ReferenceError: Sendable {
         }
         values = Matrix(points.rows, pde.fieldCount) { rows[$0][$1] }
         norm = Vector(values.elements).norm
-        guard norm > 0 else { throw PhysicsError("the reference of \(pde.name) vanishes on the whole grid: relative errors mean nothing") }
-        axes = zip(pde.domain.axes.names, pde.domain.ranges).enumerated().map { axis, named in
-            (named.0, (0..<reference.grid[axis]).map { Self.coordinate($0, of: reference.grid[axis], in: named.1) })
-        }
+        guard norm > 0 else { throw PhysicsError("the reference of \(pde.name) vanishes at all its points: relative errors mean nothing") }
         objective = try Objective(model, unweighted: try LossTerm.prediction(of: pde, at: points))
     }
 
@@ -65,7 +75,7 @@ struct ReferenceError: Sendable {
     }
 
     /// Coordinate k of `count` over a range, both ends included.
-    private static func coordinate(_ k: Int, of count: Int, in range: ClosedRange<Double>) -> Double {
+    static func coordinate(_ k: Int, of count: Int, in range: ClosedRange<Double>) -> Double {
         if k == count - 1 { return range.upperBound }
         return range.lowerBound + (range.upperBound - range.lowerBound) * (Double(k) / Double(count - 1))
     }

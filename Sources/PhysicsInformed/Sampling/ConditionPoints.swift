@@ -15,7 +15,14 @@ extension Condition {
             let walls = try domain.walls.map(domain.side(of:))
             guard !walls.isEmpty else { throw PhysicsError("condition “\(name)” holds on the walls of space, but the domain has none") }
             return walls
+        case .opposite(let axis): return [(try domain.axes.position(of: axis), -1)]
         }
+    }
+
+    /// The axis along which the second point of each pair lies opposite; nil where points stand alone.
+    func oppositeAxis(of domain: Domain) throws -> Int? {
+        guard case .opposite(let axis) = place else { return nil }
+        return try domain.axes.position(of: axis)
     }
 
     /// About `count` points where the condition holds, a row each: on each face as many as its share of the area says, at least
@@ -78,6 +85,6 @@ extension Condition {
             targets.append(value)
             for axis in normals.indices { normals[axis].append(axis == side.axis ? side.normal : 0) }
         }
-        return [targets] + normals
+        return (pointsTogether == 1 ? [targets] : []) + normals
     }
 }

@@ -17,12 +17,26 @@ public enum PointSampling: String, Sendable, Hashable, CaseIterable {
     /// The midpoints of a uniform grid of ⌊n^(1/d)⌋ cells an axis; the only one that may give fewer points than asked for.
     case grid
 
+    /// The highest dimension that the method reaches; nil where there is none.
+    public var largestDimension: Int? {
+        switch self {
+        case .sobol: SobolSequence.largestDimension
+        case .halton: HaltonSequence.largestDimension
+        case .hammersley: HaltonSequence.largestDimension + 1
+        case .uniform, .latinHypercube, .grid: nil
+        }
+    }
+
     /// At most `count` points of the unit cube (0, 1)ᵈ, a row each. Throws where the method does not reach the dimension.
     public func points(_ count: Int, dimension: Int, random: inout RandomStream) throws -> Matrix {
         guard count > 0 else { throw SamplingError("\(count) points were asked for: at least one is needed") }
         precondition(dimension >= 0, "points in \(dimension) dimensions")
         // A face of a one-dimensional domain: one point, which has no coordinates of its own.
         guard dimension > 0 else { return .zeros(1, 0) }
+        if let largest = largestDimension, dimension > largest {
+            let others = Self.allCases.filter { $0.largestDimension == nil && $0 != .grid }.map(\.rawValue).joined(separator: " or ")
+            throw SamplingError("\(rawValue) points are available in up to \(largest) dimensions, not in \(dimension): take \(others) ones")
+        }
         switch self {
         case .uniform:
             return Matrix(count, dimension) { _, _ in Self.open(random.uniform()) }
@@ -32,11 +46,6 @@ public enum PointSampling: String, Sendable, Hashable, CaseIterable {
             return Matrix(count, dimension) { i, j in points[i * dimension + j] }
         case .halton, .hammersley:
             let leading = self == .hammersley ? 1 : 0
-            guard dimension - leading <= HaltonSequence.largestDimension else {
-                throw SamplingError(
-                    "\(rawValue) points are available in up to \(HaltonSequence.largestDimension + leading) dimensions, not in \(dimension)"
-                )
-            }
             let shift = leading == 1 ? random.uniform() : 0
             let sequence = HaltonSequence(dimension: dimension - leading, scrambledBy: &random)
             return Matrix(count, dimension) { i, j in

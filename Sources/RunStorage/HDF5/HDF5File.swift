@@ -1,4 +1,5 @@
 import CHDF5
+import CJournal
 
 #if canImport(Glibc)
     import Glibc
@@ -54,7 +55,14 @@ public final class HDF5File: @unchecked Sendable {
     }
 
     /// Opens an existing file. Readers take no lock on it, so a run that is still writing can be looked at.
+    ///
+    /// What a killed process left in the file's journal is honoured: readers see the file as it was to be, writers bring it to that state.
     public static func open(_ path: String, writing: Bool = false) throws -> HDF5File {
+        try open(path, writing: writing, journaled: false)
+    }
+
+    /// With `journaled`, what is written waits in memory until `flush` or `close`, which a killed process did wholly or not at all.
+    package static func open(_ path: String, writing: Bool, journaled: Bool) throws -> HDF5File {
         try HDF5.locked {
             guard let status = FileStatus(of: path) else {
                 throw StorageError(.missing, "there is no such file", file: path, advice: "Check the path.")
@@ -62,7 +70,7 @@ public final class HDF5File: @unchecked Sendable {
             guard status.isFile else {
                 throw StorageError(.mismatch, "this is not a file", file: path, advice: "Give the path of an HDF5 file.")
             }
-            let access = try fileAccess(path, locks: writing)
+            let access = try fileAccess(path, locks: writing, journaled: journaled)
             var id = H5Fopen(path, writing ? ch5_read_write() : ch5_read_only(), access.id)
             if id < 0, !writing {
                 // This process may hold the file open for writing, and then HDF5 wants the same choice of locking.
@@ -80,10 +88,11 @@ public final class HDF5File: @unchecked Sendable {
     ///
     /// For files without a seal, whose structure nothing vouches for. What merely is an error stays for `open` to tell. A file that this
     /// process is writing is not probed: it is sound here, and a child must not share its state.
-    static func probe(_ path: String) throws {
+    package static func probe(_ path: String) throws {
         try HDF5.locked {
             guard let status = FileStatus(of: path), status.isFile, !writing.contains(status.number) else { return }
-            let signal = ch5_probe(path, UInt32(10 + status.bytes >> 24))
+            let access = try fileAccess(path, locks: false)
+            let signal = ch5_probe(path, access.id, UInt32(10 + status.bytes >> 24))
             guard [SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM, SIGTRAP].contains(signal) else { return }
             let what = signal == SIGALRM ? "never comes to an end" : "crashes the HDF5 library (\(String(cString: strsignal(signal))))"
             throw StorageError(
@@ -98,7 +107,6 @@ public final class HDF5File: @unchecked Sendable {
     /// Notes that this file is, or is no longer, open for writing.
     private func noteWriting(_ isOpen: Bool) {
         guard isWritable, !isInMemory else { return }
-        if isOpen { keepFromChildren() }
         if isOpen, let number = FileStatus(of: path)?.number {
             self.number = number
             HDF5File.writing.append(number)
@@ -152,11 +160,22 @@ public final class HDF5File: @unchecked Sendable {
     }
 
     /// Hands everything written so far to the operating system; a killed process loses none of it.
+    ///
+    /// Cost, for a journaled file: the changed pages of 4 KiB are written twice, those behind the old end of the file once.
     public func flush() throws {
         guard isWritable else { return }
         try locked { id in
             try requireWritable(0, at: nil)
             guard H5Fflush(id, H5F_SCOPE_LOCAL) >= 0 else { throw writeFailure("the file could not be flushed") }
+        }
+    }
+
+    /// Flushes, and waits until the file is on the disk. A loss of power during a journaled file's costs nothing that was there before.
+    public func synchronize() throws {
+        guard isWritable else { return }
+        try locked { id in
+            try requireWritable(0, at: nil)
+            guard cj_synchronize(id) >= 0 else { throw writeFailure("the file could not be brought to disk") }
         }
     }
 
@@ -167,23 +186,9 @@ public final class HDF5File: @unchecked Sendable {
             let closing = id
             id = -1
             noteWriting(false)
-            guard !hasFailed else { return HDF5File.unlock(closing) }
+            guard !hasFailed else { return cj_abandon(closing) }
             guard H5Fclose(closing) >= 0 else { throw error("the file could not be closed cleanly") }
         }
-    }
-
-    /// Keeps programs that this process starts (gnuplot) from inheriting the file, and with it the lock on it.
-    private func keepFromChildren() {
-        var handle: UnsafeMutableRawPointer?
-        guard H5Fget_vfd_handle(id, ch5_default(), &handle) >= 0, let handle else { return }
-        _ = fcntl(handle.assumingMemoryBound(to: CInt.self).pointee, F_SETFD, FD_CLOEXEC)
-    }
-
-    /// Gives up the system's lock on an abandoned file.
-    private static func unlock(_ id: hid_t) {
-        var handle: UnsafeMutableRawPointer?
-        guard H5Fget_vfd_handle(id, ch5_default(), &handle) >= 0, let handle else { return }
-        _ = flock(handle.assumingMemoryBound(to: CInt.self).pointee, LOCK_UN)
     }
 
     // MARK: Support for the other files of this layer
@@ -266,12 +271,12 @@ public final class HDF5File: @unchecked Sendable {
         "\(name) in memory \(String(UInt64.random(in: .min ... .max), radix: 16))"
     }
 
-    /// Properties of access: closing a file closes what is open in it; the system's lock is taken or not.
-    private static func fileAccess(_ path: String, locks: Bool = true) throws -> Handle {
+    /// Properties of access: closing a file closes what is open in it; the system's lock is taken or not; our driver reads and writes.
+    private static func fileAccess(_ path: String, locks: Bool = true, journaled: Bool = false) throws -> Handle {
         guard let access = Handle(H5Pcreate(ch5_class_file_access())) else { throw failure("HDF5 gave no property list", path) }
-        guard H5Pset_fclose_degree(access.id, H5F_CLOSE_STRONG) >= 0, ch5_set_file_locking(access.id, locks) >= 0 else {
-            throw failure("HDF5 refused the properties of access", path)
-        }
+        guard H5Pset_fclose_degree(access.id, H5F_CLOSE_STRONG) >= 0, ch5_set_file_locking(access.id, locks) >= 0,
+            cj_set_driver(access.id, journaled) >= 0
+        else { throw failure("HDF5 refused the properties of access", path) }
         return access
     }
 

@@ -36,13 +36,15 @@ struct ConfigurationFuzzer {
         {name: poisson-1d, frequency: 2, network: {width: 3, depth: 1, activation: tanh, firstLayerSlope: 2, scalesInputs: true},
          points: {interior: 8, boundary: 2, monitor: 4, sampling: grid, boundaryWeight: 10}}
         """,
+        "{name: poisson-cube, dimension: 3, network: {width: 3, depth: 1}, points: {interior: 9, boundary: 6, monitor: 0, sampling: halton}}",
+        "{name: helmholtz-2d, wavenumber: 2, network: {width: 3, depth: 1}, points: {interior: 9, boundary: 8, monitor: 2}}",
         "{name: poisson-2d, network: {width: 3, depth: 2}, points: {interior: 9, boundary: 8, monitor: 0, sampling: latin-hypercube}}",
     ]
     /// Its reference costs a tenth of a second, so it is seldom taken.
     private static let burgers = "{name: burgers, viscosity: 0.1, network: {width: 3, depth: 2}, points: {interior: 9, monitor: 3}}"
     private static let optimizers = [
         "adam", "{name: adam, learningRate: 1e-3, schedule: {name: exponential, rate: 0.9, every: 100}}",
-        "{name: adam, batch: {size: 4, holding: 2}}", "{name: lbfgs, memory: 5}", "{name: lbfgs, lineSearch: {name: strong-wolfe}}",
+        "{name: adam, batch: {size: 4, holding: 2}}", "{name: l-bfgs, memory: 5}", "{name: l-bfgs, lineSearch: {name: strong-wolfe}}",
         "self-scaled-broyden", "{name: levenberg-marquardt, maximumTrials: 5}", "{name: gauss-newton, relativeCutoff: 1e-10}",
     ]
     private static let rules = [
@@ -68,7 +70,7 @@ struct ConfigurationFuzzer {
         return """
             problem: \(problem)
             seed: \(random.index(below: 100))
-            pipeline:
+            stages:
             \(stages.joined(separator: "\n"))
             callbacks: [\(random.element(of: Self.callbacks))]
             output: {folder: runs/x, checkpoints: {every: 5, keep: 2}, trajectory: {every: 3}}
@@ -81,12 +83,14 @@ struct ConfigurationFuzzer {
     private static let values = [
         "0", "-1", "1", "2", "7", "-0", "0.5", "1e-300", "1e300", "1e400", "-1e400", "nan", "inf", "-inf", "2147483648", "4294967296",
         "9007199254740993", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "1_000", "0x10", "1e3", " 5", "+3",
-        "", "~", "null", "true", "no", "[]", "{}", "[1, 2]", "{name: adam}", "{name: }", "adam", "lbfgs", "burgers", "grid", "tanh", "stop",
+        "", "~", "null", "true", "no", "[]", "{}", "[1, 2]", "{name: adam}", "{name: }", "adam", "l-bfgs", "burgers", "grid", "tanh",
+        "stop",
         "٣", "½", "𝟓", "–1", "e\u{301}", "👩‍👩‍👧", "a b", "a.b", "a/b", "../..", "\u{202e}abc", "\u{feff}", "%s%n", "$(true)",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     ]
     private static let words = [
-        "name", "width", "depth", "iterations", "below", "any", "restart", "seed", "pipeline", "0", "", ".", "..", "a.b.c", "naïve", "名前",
+        "name", "width", "depth", "iterations", "below", "any", "restart", "seed", "stages", "from", "run", "0", "", ".", "..", "a.b.c",
+        "naïve", "名前",
         "🙂",
     ]
 

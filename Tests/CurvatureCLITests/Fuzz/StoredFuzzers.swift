@@ -29,7 +29,7 @@ struct CheckpointFuzzer {
             }
         }
         return [
-            try subject("adam", Adam()), try subject("lbfgs", LBFGS()), try subject("ssb", SelfScaledBroyden()),
+            try subject("adam", Adam()), try subject("l-bfgs", LBFGS()), try subject("ssb", SelfScaledBroyden()),
             try subject("lm", LevenbergMarquardt()), try subject("gn", GaussNewton()), try subject("clipped", Clipped(Adam(), norm: 1)),
         ]
     }

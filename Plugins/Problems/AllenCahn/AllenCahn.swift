@@ -1,0 +1,41 @@
+import Differentiation
+import PhysicsInformed
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// Allen–Cahn equation on (t, x) ∈ [0, 1] × [−1, 1]:  uₜ − D uₓₓ + 5(u³ − u) = 0,  u(0, x) = x² cos πx,  periodic in x.
+///
+/// At D = 1e-4 the start sharpens into two steep walls between u = −1 and u ≈ 0 that move slowly: the standard test of causal training.
+///
+/// The initial values are even in x, so the solution stays even, and an even solution is periodic exactly where its slope vanishes
+/// at x = ±1: periodicity is imposed as uₓ(t, ±1) = 0, a condition of single points. To tie u(t, −1) to u(t, 1), as some studies do, takes
+/// residuals of pairs of points; with the symmetry, the solution is the same. Errors are measured on 101 × 201 points, both ends
+/// included, t by 101 and x by 201, against ``AllenCahnSolution``.
+public struct AllenCahn: PDEProblem {
+    /// D.
+    public var diffusivity: Double
+
+    public init(diffusivity: Double = 1e-4) { self.diffusivity = diffusivity }
+
+    public var name: String { "allen-cahn" }
+    public var domain: Domain { .timeSpace(t: 0...1, x: -1...1) }
+    public var conditions: [Condition] {
+        [
+            .initial { x in x * x * cos(.pi * x) },
+            .neumann(at: .x(-1), 0).named("left"),
+            .neumann(at: .x(1), 0).named("right"),
+        ]
+    }
+    public func residuals(_ u: Fields, at p: Point) -> [Residual] {
+        let u = u[0]
+        return [Residual("allen-cahn", u.t - diffusivity * u.xx + 5 * (u * u * u - u))]
+    }
+    public var reference: Reference? {
+        let solution = AllenCahnSolution.shared(diffusivity: diffusivity)
+        return .closedForm(grid: [101, 201]) { point in solution(t: point[0], x: point[1]) }
+    }
+}

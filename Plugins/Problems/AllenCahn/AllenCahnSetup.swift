@@ -1,0 +1,40 @@
+import NeuralModels
+import OptimizationCore
+import PhysicsInformed
+
+/// The settings of `allen-cahn`: diffusivity, network and points.
+///
+/// Defaults: 4 hidden layers of 32 tanh units (3 297 parameters), 8 000 scrambled Sobol points of the interior, 200 at the start, weighted
+/// by 100, and 100 on each wall.
+public struct AllenCahnSetup: ProblemConfiguration {
+    /// D.
+    public var diffusivity = 1e-4
+    public var network = PerceptronSettings(width: 32, depth: 4)
+    public var points = PointPlan(interior: 8000, initial: 200, boundary: 200, initialWeight: 100)
+
+    public init() {}
+
+    public static let identifier = "allen-cahn"
+    public static let summary = "Allen–Cahn equation, u(0, x) = x² cos πx on [−1, 1], even and periodic; reference by a spectral method"
+    public static var fields: [Field<Self>] {
+        [
+            // The reference takes some 10/√D modes.
+            .number("diffusivity", \.diffusivity, in: .within(1e-6...1), meaning: "D"),
+            .section("network", \.network, meaning: "the network"),
+            .section("points", \.points, meaning: "the points of the loss terms and their weights"),
+        ]
+    }
+
+    public func makeProblem(seed: UInt64) throws -> any Problem {
+        let pde = AllenCahn(diffusivity: diffusivity)
+        return try PhysicsInformedProblem(
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+    }
+}
+
+/// Registers the problem `allen-cahn`.
+public enum AllenCahnPlugin: Plugin {
+    public static let identifier = "allen-cahn"
+
+    public static func register(in registry: inout Registry) throws { try registry.register(problem: AllenCahnSetup.self) }
+}

@@ -1,0 +1,104 @@
+/// A map from jets to jets, perhaps with parameters of its own: a node of a network.
+///
+/// A block's jets are a column-major matrix with R = C·count rows and a column for every feature. A layer reads the outputs x of the
+/// layers before it, writes its output h, and may keep `savedWidth` columns z between the passes. Parameters, directions and
+/// gradients are pointers to the layer's own part of θ. Bars are cotangents, dots tangents.
+///
+/// Every pass is stated here once; all products of a program (gradient, J·v, Jᵀ·w, rows of J, JᵀJ, JJᵀ, H·v) are sequences of them.
+protocol JetLayer: Sendable {
+    /// The features of h.
+    var outputs: Int { get }
+    var parameterCount: Int { get }
+    /// How many columns the layer keeps from the forward for the other passes.
+    var savedWidth: Int { get }
+    /// The activation inside the layer; nil where it has none.
+    var element: ActivationFunction? { get }
+
+    /// What the layer is where it is a dense map, so that its θ̄ is Σ_c x_c g_cᵀ; nil where it is not.
+    var denseShape: DenseShape? { get }
+
+    /// h, z from x.
+    func forward(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory)
+
+    /// θ̄ += …, x̄ ← … from h̄ = `m.g`, which ends as the cotangent that `jacobianRows` reads. No θ̄ where it is nil.
+    func reverse(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, gradient: MutableDoubles?)
+
+    /// θ̄ tuple by tuple, after `reverse`: entry `parameters.lowerBound` + p of tuple i to out[i + p·leading], for the first `points`
+    /// tuples. `parameters` are the layer's own, and a whole number of `parameterStride`s.
+    func jacobianRows(
+        _ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, points: Int, parameters: Range<Int>, out: MutableDoubles, leading: Int)
+    /// In what portions `jacobianRows` can give the parameters.
+    var parameterStride: Int { get }
+
+    /// ḣ, ż from ẋ and the direction v.
+    func tangent(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory)
+
+    /// The tangent of `reverse`: θ̄'s tangent is added to `product`, x̄ and its tangent are written, from h̄ = `m.g` and its tangent.
+    func tangentReverse(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory, product: MutableDoubles)
+}
+
+extension JetLayer {
+    var element: ActivationFunction? { nil }
+    var denseShape: DenseShape? { nil }
+}
+
+/// The shape of a dense map: W ∈ ℝⁱⁿˣᵒᵘᵗ first in θ, and then, if there are, b ∈ ℝᵒᵘᵗ.
+struct DenseShape: Sendable {
+    var inputs: Int
+    var outputs: Int
+    var hasBias: Bool
+}
+
+/// A layer without parameters.
+protocol ParameterFreeLayer: JetLayer {}
+
+extension ParameterFreeLayer {
+    var parameterCount: Int { 0 }
+    var parameterStride: Int { 1 }
+    func jacobianRows(
+        _ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, points: Int, parameters: Range<Int>, out: MutableDoubles, leading: Int
+    ) {}
+}
+
+/// Where a layer's matrices lie in a block's workspace, in doubles from its start.
+struct LayerSlots: Sendable {
+    /// The outputs of the layers it reads, and their tangents.
+    var x: [Int] = []
+    var xdot: [Int] = []
+    var z = 0
+    var h = 0
+    var zdot = 0
+    var hdot = 0
+    /// The cotangent of h, and its tangent.
+    var g = 0
+    var gdot = 0
+    /// For each input, where its cotangent goes; nil where none is wanted, for nothing above it has parameters.
+    var xbar: [Cotangent?] = []
+
+    struct Cotangent: Sendable {
+        var value: Int
+        var tangent: Int
+        /// Whether another layer has written there already.
+        var accumulates: Bool
+    }
+}
+
+/// A layer's matrices in the workspace of a thread.
+struct LayerMemory {
+    let base: MutableDoubles
+    let slots: LayerSlots
+
+    func x(_ input: Int = 0) -> Doubles { Doubles(base + slots.x[input]) }
+    func xdot(_ input: Int = 0) -> Doubles { Doubles(base + slots.xdot[input]) }
+    var z: MutableDoubles { base + slots.z }
+    var h: MutableDoubles { base + slots.h }
+    var zdot: MutableDoubles { base + slots.zdot }
+    var hdot: MutableDoubles { base + slots.hdot }
+    var g: MutableDoubles { base + slots.g }
+    var gdot: MutableDoubles { base + slots.gdot }
+
+    /// Where the cotangent of an input goes, and its tangent.
+    func xbar(_ input: Int = 0) -> (value: MutableDoubles, tangent: MutableDoubles, accumulates: Bool)? {
+        slots.xbar[input].map { (base + $0.value, base + $0.tangent, $0.accumulates) }
+    }
+}

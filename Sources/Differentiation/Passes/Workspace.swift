@@ -1,0 +1,142 @@
+import LinearAlgebra
+
+/// What a pass over a block keeps: more for the later ones.
+enum PassKind: Int, CaseIterable {
+    case values
+    case reverse
+    case tangent
+    case tangentReverse
+}
+
+/// Where the matrices of a block lie in a workspace, in doubles from its start.
+struct BlockLayout: Sendable {
+    var coordinates = 0
+    var coefficients = 0
+    var data = 0
+    var ruleScratch = 0
+    var layers: [LayerSlots]
+    /// A column each for the trained numbers that the term reads: the values, their tangents, their cotangents and those' tangents.
+    var scalars = 0
+    var scalarTangents = 0
+    var scalarSeeds = 0
+    var scalarSeedTangents = 0
+    var residuals = 0
+    var residualTangents = 0
+    var partials = 0
+    var secondPartials = 0
+    var pointwiseScratch = 0
+    var total = 0
+
+    init(_ term: CompiledTerm, of network: CompiledNetwork, for kind: PassKind) {
+        let count = term.blockSize
+        let points = term.arity * count
+        let rows = term.rules.space.count * points
+        let hasTangents = kind == .tangent || kind == .tangentReverse
+        var next = 0
+        func take(_ doubles: Int) -> Int {
+            defer { next += (doubles + 7) / 8 * 8 }
+            return next
+        }
+        coordinates = take(network.dimension * points)
+        coefficients = take(term.function.coefficientCount * points)
+        data = take(term.function.dataCount * count)
+        ruleScratch = take(term.rules.scratchCount(points: points))
+        layers = []
+        for node in network.nodes {
+            var slots = LayerSlots()
+            slots.z = take(node.layer.savedWidth * rows)
+            slots.h = take(node.layer.outputs * rows)
+            if hasTangents {
+                slots.zdot = take(node.layer.savedWidth * rows)
+                slots.hdot = take(node.layer.outputs * rows)
+            }
+            slots.x = node.inputs.map { layers[$0].h }
+            slots.xdot = node.inputs.map { layers[$0].hdot }
+            slots.xbar = node.inputs.map { _ in nil }
+            layers.append(slots)
+        }
+        scalars = take(term.scalars.count * count)
+        residuals = take(term.residuals * count)
+        pointwiseScratch = take(term.function.scratchCount * count)
+        if kind != .values {
+            partials = take(term.partials.count * count)
+            scalarSeeds = take(term.scalars.count * count)
+            placeCotangents(network, width: network.greatestWidth * rows, hasTangents: kind == .tangentReverse, take)
+        }
+        if hasTangents {
+            residualTangents = take(term.residuals * count)
+            scalarTangents = take(term.scalars.count * count)
+        }
+        if kind == .tangentReverse {
+            secondPartials = take(term.secondPartials.count * count)
+            scalarSeedTangents = take(term.scalars.count * count)
+        }
+        total = next
+    }
+
+    /// Gives every layer's cotangent a place from when a layer after it first writes it until the layer itself has read it: two
+    /// places in a chain, as many more as there are branches.
+    private mutating func placeCotangents(_ network: CompiledNetwork, width: Int, hasTangents: Bool, _ take: (Int) -> Int) {
+        typealias Place = (value: Int, tangent: Int)
+        var free: [Place] = []
+        func open() -> Place { free.popLast() ?? (take(width), hasTangents ? take(width) : 0) }
+        var places: [Place?] = Array(repeating: nil, count: network.nodes.count)
+        places[network.nodes.count - 1] = open()
+        for index in network.nodes.indices.reversed() {
+            guard let own = places[index] else { continue }
+            (layers[index].g, layers[index].gdot) = own
+            for (i, input) in network.nodes[index].inputs.enumerated() where network.isTrained[input] {
+                let accumulates = places[input] != nil
+                let place = places[input] ?? open()
+                places[input] = place
+                layers[index].xbar[i] = LayerSlots.Cotangent(value: place.value, tangent: place.tangent, accumulates: accumulates)
+            }
+            free.append(own)
+        }
+    }
+}
+
+/// A thread's memory for blocks: aligned doubles, and tables of pointers into them.
+// Sendable: handed out by `WorkspacePool` to one user at a time.
+final class Workspace: @unchecked Sendable {
+    let base: MutableDoubles
+    let capacity: Int
+    let columns: UnsafeMutablePointer<Doubles>
+    let results: UnsafeMutablePointer<MutableDoubles>
+    private let columnCapacity: Int
+
+    init(capacity: Int, columns columnCapacity: Int) {
+        self.capacity = max(capacity, 8)
+        self.columnCapacity = max(columnCapacity, 1)
+        let raw = UnsafeMutableRawPointer.allocate(byteCount: self.capacity * MemoryLayout<Double>.stride, alignment: 64)
+        base = raw.initializeMemory(as: Double.self, repeating: 0, count: self.capacity)
+        columns = .allocate(capacity: self.columnCapacity)
+        columns.initialize(repeating: Doubles(base), count: self.columnCapacity)
+        results = .allocate(capacity: self.columnCapacity)
+        results.initialize(repeating: base, count: self.columnCapacity)
+    }
+
+    deinit {
+        UnsafeMutableRawPointer(base).deallocate()
+        columns.deallocate()
+        results.deallocate()
+    }
+}
+
+/// The workspaces of a program that nobody uses at the moment: from the second call on, a pass allocates nothing large.
+final class WorkspacePool: Sendable {
+    private let free = Locked<[Workspace]>([])
+
+    /// Calls `body` with `count` workspaces of at least the given capacities.
+    func borrowing<R>(_ count: Int, capacity: Int, columns: Int, _ body: ([Workspace]) throws -> R) rethrows -> R {
+        var borrowed = free.withLock { free in
+            let fitting = free.indices.filter { free[$0].capacity >= capacity }.suffix(count)
+            let taken = fitting.map { free[$0] }
+            for index in fitting.reversed() { free.remove(at: index) }
+            return taken
+        }
+        while borrowed.count < count { borrowed.append(Workspace(capacity: capacity, columns: columns)) }
+        defer { free.withLock { $0.append(contentsOf: borrowed) } }
+        return try body(borrowed)
+    }
+}

@@ -1,0 +1,188 @@
+import LinearAlgebra
+
+// Products with several vectors at once: the forward pass of a block serves all of them. Sums need 8·K·P bytes a shard.
+
+extension ProgramJacobian {
+    /// J·V ∈ ℝᴺˣᴷ for V ∈ ℝᴾˣᴷ: one forward pass, and K with tangents.
+    public func times(_ v: Matrix) -> Matrix {
+        precondition(v.rows == columns, "a matrix of \(v.rows) rows for \(columns) parameters")
+        let (n, p, count) = (rows, columns, v.columns)
+        var product = Matrix.zeros(n, count)
+        product.elements.withUnsafeMutableBufferPointer { product in
+            withParameters(and: v) { θ, v in
+                guard let product = product.baseAddress else { return }
+                program.overBlocks(.tangent) { _, pass in
+                    pass.forward(θ)
+                    pass.evaluate(order: 1)
+                    for d in 0..<count {
+                        pass.tangent(θ, v + d * p)
+                        pass.evaluateResidualTangents()
+                        for k in 0..<pass.term.residuals {
+                            let (source, target) = (pass.residualTangent(k), product + d * n + pass.residualIndex(k))
+                            for i in 0..<pass.points { target[i] = pass.term.scale * source[i] }
+                        }
+                    }
+                }
+            }
+        }
+        return product
+    }
+
+    /// Jᵀ·W ∈ ℝᴾˣᴷ for W ∈ ℝᴺˣᴷ: one forward pass, and K reverse ones.
+    public func transposedTimes(_ w: Matrix) -> Matrix {
+        precondition(w.rows == rows, "a matrix of \(w.rows) rows for \(rows) residuals")
+        let (n, p, count) = (rows, columns, w.columns)
+        var product = Matrix.zeros(p, count)
+        product.elements.withUnsafeMutableBufferPointer { product in
+            withParameters(and: w) { θ, w in
+                _ = program.accumulating(.reverse, columns: count, into: product) { pass, sums in
+                    pass.forward(θ)
+                    pass.evaluate(order: 1)
+                    for d in 0..<count {
+                        pass.seed(weights: w + d * n)
+                        pass.reverse(θ, gradient: sums + d * p)
+                    }
+                    return 0
+                }
+            }
+        }
+        return product
+    }
+
+    private func withParameters(and matrix: Matrix, _ body: (_ θ: Doubles, _ matrix: Doubles) -> Void) {
+        parameters.withUnsafeBufferPointer { θ in
+            matrix.elements.withUnsafeBufferPointer { matrix in
+                if let θ = θ.baseAddress, let matrix = matrix.baseAddress { body(θ, matrix) }
+            }
+        }
+    }
+
+    /// diag(JᵀJ) ∈ ℝᴾ: the squared norms of J's columns, from row panels of J.
+    public func normalDiagonal() -> Vector {
+        var squares = Vector.zeros(columns)
+        overRowPanels { panel, rows in
+            for p in 0..<columns { squares[p] += squaredNorm(of: panel + p * rows.count, count: rows.count) }
+        }
+        return squares
+    }
+
+    /// ‖∇½rᵢ²‖ = |rᵢ|·‖Jᵢ‖ for every residual: how much each sample pulls. From row panels of J.
+    public func sampleGradientNorms() -> Vector {
+        let r = program.residuals(at: parameters)
+        var norms = Vector.zeros(rows)
+        overRowPanels { panel, rows in
+            for (i, row) in rows.enumerated() {
+                var sum = 0.0
+                for p in 0..<columns {
+                    let entry = panel[i + p * rows.count]
+                    sum += entry * entry
+                }
+                norms[row] = abs(r[row]) * sum.squareRoot()
+            }
+        }
+        return norms
+    }
+
+    /// A block J_a J_bᵀ of the tangent kernel: the rows of one term against those of another.
+    public func kernelBlock(_ first: Int, _ second: Int) -> Matrix {
+        func part(_ term: Int) -> Matrix {
+            let rows = program.residualRange(ofTerm: term)
+            var matrix = Matrix.zeros(rows.count, columns)
+            matrix.elements.withUnsafeMutableBufferPointer { buffer in
+                if let base = buffer.baseAddress, !rows.isEmpty { jacobian(rows: rows, into: base, leading: rows.count) }
+            }
+            return matrix
+        }
+        let a = part(first)
+        return Matrix.product(a, first == second ? a : part(second), transposingSecond: true)
+    }
+
+    private func overRowPanels(_ body: (_ panel: UnsafeMutablePointer<Double>, _ rows: Range<Int>) -> Void) {
+        guard rows > 0 else { return }
+        let height = min(rows, max(Self.leastPanel, Self.panelBytes / (8 * max(columns, 1))))
+        let panel = UnsafeMutablePointer<Double>.allocate(capacity: height * columns)
+        defer { panel.deallocate() }
+        for start in stride(from: 0, to: rows, by: height) {
+            let range = start..<min(rows, start + height)
+            jacobian(rows: range, into: panel, leading: range.count)
+            body(panel, range)
+        }
+    }
+}
+
+private func squaredNorm(of x: UnsafePointer<Double>, count: Int) -> Double {
+    var sum = 0.0
+    for i in 0..<count { sum += x[i] * x[i] }
+    return sum
+}
+
+extension ProgramHessian {
+    /// H·V ∈ ℝᴾˣᴷ for V ∈ ℝᴾˣᴷ: one forward pass, and K of tangents forwards and backwards.
+    public func times(_ v: Matrix) -> Matrix {
+        let (p, count) = (program.parameterCount, v.columns)
+        precondition(v.rows == p, "a matrix of \(v.rows) rows for \(p) parameters")
+        var product = Matrix.zeros(p, count)
+        product.elements.withUnsafeMutableBufferPointer { product in
+            parameters.withUnsafeBufferPointer { θ in
+                v.elements.withUnsafeBufferPointer { v in
+                    guard let θ = θ.baseAddress, let v = v.baseAddress else { return }
+                    _ = program.accumulating(.tangentReverse, columns: count, into: product) { pass, sums in
+                        pass.forward(θ)
+                        for d in 0..<count {
+                            // The tangents of the seeds spoil the second partials.
+                            pass.evaluate(order: 2)
+                            pass.tangent(θ, v + d * p)
+                            pass.evaluateResidualTangents()
+                            pass.seedLoss()
+                            pass.seedLossTangent()
+                            pass.tangentReverse(θ, v + d * p, product: sums + d * p)
+                        }
+                        return 0
+                    }
+                }
+            }
+        }
+        return product
+    }
+}
+
+extension Program {
+    /// ∇Lₜ ∈ ℝᴾ of every term: one forward and one reverse pass, as ∇L takes.
+    public func termGradients(at parameters: Vector) -> [Vector] {
+        check(parameters)
+        let p = parameterCount
+        var gradients = Matrix.zeros(p, terms.count)
+        gradients.elements.withUnsafeMutableBufferPointer { gradients in
+            parameters.withUnsafeBufferPointer { θ in
+                guard let θ = θ.baseAddress else { return }
+                _ = accumulating(.reverse, columns: terms.count, into: gradients) { pass, sums in
+                    pass.forward(θ)
+                    pass.evaluate(order: 1)
+                    pass.seedLoss()
+                    pass.reverse(θ, gradient: sums + pass.index * p)
+                    return 0
+                }
+            }
+        }
+        return terms.indices.map { gradients.column($0) }
+    }
+
+    /// The program with some of its terms only, in the order given: what a product restricted to them is taken from.
+    public func restricted(toTerms indices: [Int]) -> Program {
+        precondition(indices.allSatisfy(terms.indices.contains), "terms \(indices) of \(terms.count)")
+        return Program(network: network, terms: indices.map { terms[$0] }, options: options)
+    }
+
+    /// The program on some points of each term; the terms' scales are kept.
+    public func restricted(toPoints indices: [[Int]]) -> Program {
+        precondition(indices.count == terms.count, "points for \(indices.count) of \(terms.count) terms")
+        let restricted = zip(terms, indices).map { term, points in
+            var copy = term
+            copy.points = term.points.map { column in points.map { column[$0] } }
+            copy.data = term.data.map { column in points.map { column[$0] } }
+            copy.weights = term.weights.map { weights in points.map { weights[$0] } }
+            return copy
+        }
+        return Program(network: network, terms: restricted, options: options)
+    }
+}

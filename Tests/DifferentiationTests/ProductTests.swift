@@ -1,0 +1,157 @@
+import Differentiation
+import LinearAlgebra
+import Testing
+
+extension Engine {
+    /// Products with several vectors, restricted products, Gram matrices in every form, and what is read off J's rows and columns.
+    @Suite struct ProductTests {
+        static let cases = RandomCase.low.filter { $0.seed % 2 == 0 } + RandomCase.rich + RandomCase.high.filter { $0.order == 3 }
+
+        static func close(_ a: Matrix, _ b: Matrix) -> Bool {
+            let largest = b.elements.reduce(0) { max($0, abs($1)) }
+            return a.rows == b.rows && a.columns == b.columns && zip(a.elements, b.elements).allSatisfy { abs($0 - $1) <= 1e-12 * largest }
+        }
+
+        static func random(_ rows: Int, _ columns: Int, _ rng: inout Seeded) -> Matrix {
+            Matrix(rows: rows, columns: columns, elements: rng.vector(rows * columns).elements)
+        }
+
+        /// JJᵀ from J's columns and from the layers, wholly and mixed as the cost says.
+        @Test(arguments: cases) func outerMatrixInEveryForm(c: RandomCase) {
+            let (program, θ) = c.program()
+            let jacobian = program.jacobian(at: θ)
+            let j = jacobian.jacobian()
+            let outer = Matrix.product(j, j, transposingSecond: true)
+            for form in GramForm.allCases {
+                let k = jacobian.outerMatrix(form: form)
+                #expect(Self.close(k, outer) && k == k.transposed, "\(form)")
+            }
+            let cost = { jacobian.outerMatrixCost(form: $0) }
+            #expect(cost(.automatic) <= min(cost(.explicit), cost(.structured)))
+        }
+
+        /// The structured form has the same bits on any number of threads.
+        @Test func structuredFormOnThreads() {
+            let before = ThreadPool.threadCount
+            defer { ThreadPool.threadCount = before }
+            let (program, θ) = ProgramTests.burgers(points: 400, hidden: [24, 24])
+            let kernels = [1, 2, 5].map { threads in
+                ThreadPool.threadCount = threads
+                return program.jacobian(at: θ).outerMatrix(form: .structured)
+            }
+            #expect(kernels[0] == kernels[1] && kernels[1] == kernels[2])
+        }
+
+        /// Several right-hand sides give the very bits of one after another.
+        @Test(arguments: cases) func severalRightHandSides(c: RandomCase) {
+            let (program, θ) = c.program()
+            var rng = Seeded(c.seed + 20)
+            let (v, w) = (Self.random(program.parameterCount, 3, &rng), Self.random(program.residualCount, 2, &rng))
+            let (j, h) = (program.jacobian(at: θ), program.hessian(at: θ))
+            let (jv, jw, hv) = (j.times(v), j.transposedTimes(w), h.times(v))
+            for d in 0..<3 {
+                #expect(jv.column(d) == j.times(v.column(d)))
+                #expect(hv.column(d) == h.times(v.column(d)))
+            }
+            for d in 0..<2 { #expect(jw.column(d) == j.transposedTimes(w.column(d))) }
+        }
+
+        @Test(arguments: cases) func gradientsOfTerms(c: RandomCase) {
+            let (program, θ) = c.program()
+            let (whole, parts) = (program.lossAndGradient(at: θ).gradient, program.termGradients(at: θ))
+            #expect((parts.reduce(Vector.zeros(whole.count)) { $0 + $1 } - whole).norm <= 1e-12 * whole.norm)
+            for t in program.terms.indices {
+                let alone = program.restricted(toTerms: [t]).lossAndGradient(at: θ).gradient
+                #expect((alone - parts[t]).norm <= 1e-12 * alone.norm)
+            }
+            // Batches add up: scales are kept.
+            let halves = [0, 1].map { half in program.terms.map { term in (0..<term.pointCount).filter { $0 % 2 == half } } }
+            let sum = halves.map { program.restricted(toPoints: $0).lossAndGradient(at: θ).gradient }.reduce(Vector.zeros(whole.count)) {
+                $0 + $1
+            }
+            #expect((sum - whole).norm <= 1e-12 * whole.norm)
+        }
+
+        @Test(arguments: cases) func rowsAndColumns(c: RandomCase) {
+            let (program, θ) = c.program()
+            let jacobian = program.jacobian(at: θ)
+            let (j, r) = (jacobian.jacobian(), program.residuals(at: θ))
+            let normal = Matrix.product(j, j, transposingFirst: true)
+            let (diagonal, norms) = (jacobian.normalDiagonal(), jacobian.sampleGradientNorms())
+            #expect((diagonal - normal.diagonal).norm <= 1e-12 * normal.diagonal.norm)
+            for i in 0..<r.count {
+                let row = Vector((0..<j.columns).map { j[i, $0] }).norm
+                #expect(abs(norms[i] - abs(r[i]) * row) <= 1e-12 * (1 + norms[i]))
+            }
+            let last = program.terms.count - 1
+            let (a, b) = (program.residualRange(ofTerm: 0), program.residualRange(ofTerm: last))
+            let outer = jacobian.outerMatrix()
+            var block = Matrix.zeros(a.count, b.count)
+            for p in a.indices { for q in b.indices { block[p - a.lowerBound, q - b.lowerBound] = outer[p, q] } }
+            #expect(Self.close(jacobian.kernelBlock(0, last), block))
+        }
+
+        /// With one point and the value alone, A ⊗ B is JᵀJ's block exactly.
+        @Test func factorsOfOnePoint() {
+            var rng = Seeded(2)
+            let network = DenseNetwork(inputs: 2, hidden: [4, 3], outputs: 1, activation: .tanh)
+            let θ = parameters(of: network, using: &rng)
+            let value = PolynomialResidual(
+                channels: [Channel(field: 0, derivative: .value(dimension: 2))], dimension: 2, residualCount: 1, dataCount: 0,
+                monomials: [.init(residual: 0, coefficient: 1, factors: [0, 0])])
+            let program = Program(
+                network: network, terms: [ProgramTerm(name: "value", function: value, points: rng.columns(2, of: 1), scale: 0.7)])
+            let jacobian = program.jacobian(at: θ)
+            let normal = jacobian.normalMatrix()
+            let factors = jacobian.kroneckerFactors()
+            #expect(factors.map(\.parameterOffset) == network.layers.dropFirst().map(\.weightOffset))
+            for f in factors {
+                for i in 0...f.inputs {
+                    for k in 0...f.inputs {
+                        for j in 0..<f.outputs {
+                            for l in 0..<f.outputs {
+                                let (p, q) = (f.parameterOffset + i * f.outputs + j, f.parameterOffset + k * f.outputs + l)
+                                #expect(abs(f.input[i, k] * f.output[j, l] - normal[p, q]) <= 1e-14)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+
+        /// The output layer's factors by their definition: x from a network that ends there, g = s·∂r/∂u.
+        @Test func factorsByDefinition() {
+            let (program, θ) = ProgramTests.burgers(points: 101, hidden: [6, 5])
+            let functions = program.terms.map(\.function)
+            // The same network with h₂ as its output.
+            let whole = DenseNetwork(inputs: 2, hidden: [6, 5], outputs: 1, activation: .tanh)
+            let cut = DenseNetwork(inputs: 2, hidden: [6, 5], outputs: 5, activation: .tanh)
+            var φ = Array(θ.elements.prefix(whole.layers[2].weightOffset))
+            for i in 0..<5 { φ += (0..<5).map { $0 == i ? 1 : 0 } }
+            φ += Array(repeating: 0, count: 5)
+            let features = Program(network: cut, terms: [])
+            let factors = program.jacobian(at: θ).kroneckerFactors().filter { $0.outputs == 1 }
+            #expect(factors.count == 2)
+            for (t, f) in factors.enumerated() {
+                let (term, channels) = (program.terms[t], functions[t].channels)
+                var a = Matrix.zeros(6, 6)
+                for channel in channels {
+                    let x =
+                        features.outputs(
+                            (0..<5).map { Channel(field: $0, derivative: channel.derivative) }, at: term.points, parameters: Vector(φ))
+                        + [Array(repeating: channel.derivative.order == 0 ? 1 : 0, count: term.pointCount)]
+                    for i in 0..<6 { for j in 0..<6 { for p in 0..<term.pointCount { a[i, j] += x[i][p] * x[j][p] } } }
+                }
+                #expect(Self.close(f.input, a))
+                let z = program.outputs(channels, at: term.points, parameters: θ)
+                let ν = 0.01 / Double.pi
+                let b = (0..<term.pointCount).reduce(0.0) { sum, p in
+                    let slopes = t == 0 ? [z[2][p], 1, z[0][p], -ν] : [1]
+                    return sum + term.scale * term.scale * slopes.reduce(0) { $0 + $1 * $1 }
+                }
+                #expect(abs(f.output[0, 0] - b) <= 1e-12 * b)
+                #expect(f.points == term.pointCount && f.channels == channels.count)
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import Differentiation
+import LinearAlgebra
+import NeuralModels
+import OptimizationCore
+import Testing
+
+@Suite struct LayeredNetworkTests {
+    private func random() -> RandomStream { RandomStream(seed: 4, name: "initialization") }
+
+    /// Slopes that start at 1/n, and factors with the weights divided by them, leave the network what it is without them.
+    @Test func startsAsThePlainNetwork() {
+        let plain = LayeredNetwork(inputs: 2, outputs: 1) { network in
+            network.dense(network.coordinates, outputs: 7, activation: .standard(.tanh), name: "layer")
+        }
+        let sloped = LayeredNetwork(inputs: 2, outputs: 1, slopeScale: 5) { network in
+            AdaptiveDense(outputs: 7, scale: 5).applied(to: network.coordinates, in: &network, name: "layer")
+        }
+        var (first, second) = (random(), random())
+        let points = [[0.3, -0.2], [0.5, 0.9]]
+        func values(_ model: LayeredNetwork, _ stream: inout RandomStream) -> [Double] {
+            let θ = model.initialParameters(from: &stream).values
+            return Program(network: model.network, terms: []).outputs(at: points, parameters: θ)[0]
+        }
+        #expect(zip(values(plain, &first), values(sloped, &second)).allSatisfy { abs($0 - $1) <= 1e-15 })
+
+        let factorised = LayeredNetwork(inputs: 2, outputs: 1) { network in
+            FactorisedDense(outputs: 40).applied(to: network.coordinates, in: &network, name: "layer")
+        }
+        var stream = random()
+        let start = factorised.initialParameters(from: &stream)
+        let (v, s) = (start.block("layer.weights") ?? [], start.block("layer.factor.scales") ?? [])
+        #expect(s.count == 40 && abs(s.reduce(0, +) / 40 - 1) < 0.1 && Set(s).count == 40)
+        // W = V·diag(eˢ) has Glorot's variance 2/(2 + 40): of 80 entries within a factor of 2.
+        let variance = zip(v.indices, v).reduce(0.0) { sum, entry in
+            let scale = Activation.sin.derivatives(upTo: 0, at: [0])[0][0] + exponential(s[entry.0 % 40])
+            return sum + entry.1 * entry.1 * scale * scale / 80
+        }
+        #expect(variance > 1.0 / 42 && variance < 4.0 / 42)
+    }
+
+    private func exponential(_ x: Double) -> Double { (1...30).reversed().reduce(1.0) { 1 + x / Double($1) * $0 } }
+
+    /// u and its derivatives take the same values a period apart.
+    @Test func embeddingsArePeriodic() {
+        let model = LayeredNetwork(inputs: 2, outputs: 1) { network in
+            let x = PeriodicEmbedding(periods: [nil, 2]).applied(to: network.coordinates, in: &network, name: "embedding")
+            return GatedLayers(width: 6, depth: 2).applied(to: x, in: &network, name: "gated")
+        }
+        var stream = random()
+        let θ = model.initialParameters(from: &stream).values
+        let program = Program(network: model.network, terms: [])
+        let channels = [[0, 0], [0, 1], [1, 1], [0, 3]].map { Channel(field: 0, derivative: MultiIndex($0)) }
+        let (here, there) = ([[0.4, 0.7], [0.3, -0.9]], [[0.4, 0.7], [2.3, 1.1]])
+        let (a, b) = (
+            program.outputs(channels, at: here, parameters: θ), program.outputs(channels, at: there, parameters: θ)
+        )
+        for k in channels.indices { for i in 0..<2 { #expect(abs(a[k][i] - b[k][i]) <= 1e-12 * (1 + abs(a[k][i]))) } }
+        let moved = program.outputs(channels, at: [[1.4, 0.7], [0.3, -0.9]], parameters: θ)
+        #expect(moved[0][0] != a[0][0])
+    }
+
+    @Test func settingsChooseTheNetwork() throws {
+        func blocks(_ change: (inout PerceptronSettings) -> Void) throws -> [String] {
+            var settings = PerceptronSettings(width: 6, depth: 2)
+            change(&settings)
+            return try settings.model(over: [0...1, -1...1], outputs: 1).layout.blocks.map(\.name)
+        }
+        #expect(
+            try blocks { _ in } == [
+                "layer1.weights", "layer1.biases", "layer2.weights", "layer2.biases", "layer3.weights", "layer3.biases",
+            ])
+        #expect(try blocks { $0.structure = .residual }.contains("layer2.inner.weights"))
+        #expect(try blocks { $0.structure = .gated }.contains("gated.encoder1.weights"))
+        #expect(try blocks { $0.factorisesWeights = true }.contains("layer1.factor.scales"))
+        #expect(try blocks { $0.trainsSlopes = true }.contains("layer2.slope.scales"))
+        var fourier = PerceptronSettings(width: 6, depth: 1)
+        fourier.fourierFeatures = 8
+        #expect(try fourier.model(over: [0...1], outputs: 1).layout.blocks[0].shape == [16, 6])
+        for contradiction: (inout PerceptronSettings) -> Void in [
+            { ($0.structure, $0.trainsSlopes) = (.gated, true) }, { ($0.factorisesWeights, $0.trainsSlopes) = (true, true) },
+            { ($0.structure, $0.firstLayerSlope) = (.residual, 2) }, { ($0.structure, $0.depth) = (.gated, 0) },
+        ] {
+            #expect(throws: ModelError.self) { try blocks(contradiction) }
+        }
+    }
+}
