@@ -24,14 +24,16 @@ public struct LayeredNetwork: NetworkModel {
     public let layout: ParameterLayout
     private let slopeScale: Double
 
-    /// `slopeScale` is the n of ``AdaptiveDense`` layers, whose slopes start at 1/n.
+    /// `slopeScale` is the n of ``AdaptiveDense`` layers, whose slopes start at 1/n. The output is multiplied by `outputScale`, and
+    /// `outputOffset` is added: fields that are far from the size of 1 are so brought to where networks are at the start.
     public init(
-        inputs: Int, outputs: Int, initialization: WeightInitialization = .glorotNormal, slopeScale: Double = 1,
-        _ features: (inout NetworkBuilder) -> Features
+        inputs: Int, outputs: Int, initialization: WeightInitialization = .glorotNormal, slopeScale: Double = 1, outputScale: Double = 1,
+        outputOffset: Double = 0, _ features: (inout NetworkBuilder) -> Features
     ) {
         var builder = NetworkBuilder(coordinates: inputs)
         let last = features(&builder)
-        let output = builder.dense(last, outputs: outputs, name: "output")
+        var output = builder.dense(last, outputs: outputs, name: "output")
+        if outputScale != 1 || outputOffset != 0 { output = builder.multiple(outputScale, of: output, plus: outputOffset) }
         network = builder.network(output: output)
         layout = ParameterLayout(network.blocks.map { ($0.name, $0.shape) })
         (self.initialization, self.slopeScale) = (initialization, slopeScale)

@@ -123,6 +123,9 @@ public struct PerceptronSettings: ModelConfiguration, Hashable {
     public var factorisesWeights = false
     /// Whether the activations have trained slopes, one for each unit: ``AdaptiveDense``.
     public var trainsSlopes = false
+    /// The fields are outputScale·(network's output) + outputOffset.
+    public var outputScale = 1.0
+    public var outputOffset = 0.0
 
     public init() {}
 
@@ -153,13 +156,16 @@ public struct PerceptronSettings: ModelConfiguration, Hashable {
             .number("fourierScale", \.fourierScale, in: .positive, meaning: "the standard deviation of the Fourier frequencies B"),
             .flag("factorisesWeights", \.factorisesWeights, meaning: "whether weights are V·diag(eˢ), s trained (plain structure)"),
             .flag("trainsSlopes", \.trainsSlopes, meaning: "whether each unit's activation has a trained slope (plain structure)"),
+            .number("outputScale", \.outputScale, in: .positive, meaning: "what the network's outputs are multiplied by"),
+            .number("outputOffset", \.outputOffset, meaning: "what is added to the network's outputs"),
         ]
     }
 
     /// The model on the box `ranges`, one for each coordinate: a ``MultilayerPerceptron`` where no relative of it is asked for.
     public func model(over ranges: [ClosedRange<Double>], outputs: Int) throws -> any NetworkModel {
         let perceptron = try perceptron(over: ranges, outputs: outputs)
-        guard structure != .plain || fourierFeatures > 0 || factorisesWeights || trainsSlopes else { return perceptron }
+        let isScaled = outputScale != 1 || outputOffset != 0
+        guard structure != .plain || fourierFeatures > 0 || factorisesWeights || trainsSlopes || isScaled else { return perceptron }
         guard depth > 0 else { throw ModelError("a network of structure \(structure.rawValue) needs at least one hidden layer") }
         guard !(factorisesWeights && trainsSlopes), structure == .plain || !(factorisesWeights || trainsSlopes) else {
             throw ModelError("factorised weights and trained slopes are offered one at a time, and in the plain structure")
@@ -173,7 +179,9 @@ public struct PerceptronSettings: ModelConfiguration, Hashable {
 
     private func layered(over ranges: [ClosedRange<Double>], outputs: Int, scaling: DenseNetwork) -> LayeredNetwork {
         let (d, σ) = (ranges.count, ActivationFunction.standard(activation))
-        return LayeredNetwork(inputs: d, outputs: outputs, initialization: initialization) { network in
+        return LayeredNetwork(
+            inputs: d, outputs: outputs, initialization: initialization, outputScale: outputScale, outputOffset: outputOffset
+        ) { network in
             var x = network.coordinates
             if scalesInputs {
                 let diagonal = (0..<(d * d)).map { $0 / d == $0 % d ? scaling.inputFactors[$0 / d] : 0 }

@@ -59,6 +59,29 @@ import Testing
         #expect(moved[0][0] != a[0][0])
     }
 
+    /// The same parameters with a scale and an offset give s·u + c, and s times its derivatives.
+    @Test func outputsAreScaled() throws {
+        var settings = PerceptronSettings(width: 5, depth: 2)
+        let plain = LayeredNetwork(inputs: 2, outputs: 1) { network in
+            let x = network.dense(network.coordinates, outputs: 5, activation: .standard(.tanh), name: "layer1")
+            return network.dense(x, outputs: 5, activation: .standard(.tanh), name: "layer2")
+        }
+        (settings.outputScale, settings.outputOffset) = (40, -3)
+        let scaled = try settings.model(over: [0...1, 0...1], outputs: 1)
+        var stream = random()
+        let θ = plain.initialParameters(from: &stream).values
+        #expect(scaled.layout == plain.layout)
+        let channels = [[0, 0], [1, 0], [0, 2]].map { Channel(field: 0, derivative: MultiIndex($0)) }
+        let points = [[0.2, 0.9], [0.4, -0.3]]
+        let (u, v) = (
+            Program(network: plain.network, terms: []).outputs(channels, at: points, parameters: θ),
+            Program(network: scaled.network, terms: []).outputs(channels, at: points, parameters: θ)
+        )
+        for k in channels.indices {
+            for i in 0..<2 { #expect(abs(v[k][i] - (40 * u[k][i] - (k == 0 ? 3 : 0))) <= 1e-12 * (1 + abs(v[k][i]))) }
+        }
+    }
+
     @Test func settingsChooseTheNetwork() throws {
         func blocks(_ change: (inout PerceptronSettings) -> Void) throws -> [String] {
             var settings = PerceptronSettings(width: 6, depth: 2)

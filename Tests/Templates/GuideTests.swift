@@ -46,7 +46,8 @@ import Testing
     }
 
     @Test func valleyTakesEveryDifferentiableMethod() throws {
-        try OptimizerConformance.check(LBFGS(), on: Valley(), reaching: DeclaredAccuracy(1e-9, within: 100))
+        // The ridge leaves L = 9.9553e-4 at the minimum, 8.2267e-5 of the start's 12.1012: the gap counts from zero.
+        try OptimizerConformance.check(LBFGS(), on: Valley(), reaching: DeclaredAccuracy(8.227e-5, within: 100))
         #expect(throws: PairingError.self) { try OptimizerConformance.check(GaussNewton(), on: Valley(), reaching: .descent()) }
     }
 
