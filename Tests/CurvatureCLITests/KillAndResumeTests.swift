@@ -18,17 +18,17 @@ import Testing
 
     static let cases = [
         Case(
-            optimizer: "{name: adam, learningRate: 1e-3, schedule: {name: exponential, rate: 0.9, every: 100}}", iterations: 3000,
+            optimizer: "{name: adam, learningRate: 1e-3, schedule: {name: exponential, rate: 0.9, every: 100}}", iterations: 1500,
             checkpointCadence: 25),
-        Case(optimizer: "{name: adam, learningRate: 1e-3}", iterations: 3000, checkpointCadence: 25, resampling: 70),
-        Case(optimizer: "{name: l-bfgs, memory: 10}", iterations: 2000, checkpointCadence: 20, resampling: 70),
-        Case(optimizer: "{name: self-scaled-broyden}", iterations: 1200, checkpointCadence: 20, resampling: 70),
-        Case(optimizer: "{name: levenberg-marquardt}", iterations: 120, checkpointCadence: 2, resampling: 15),
-        Case(optimizer: "{name: gauss-newton}", iterations: 60, checkpointCadence: 1, resampling: 10),
+        Case(optimizer: "{name: adam, learningRate: 1e-3}", iterations: 1500, checkpointCadence: 25, resampling: 70),
+        Case(optimizer: "{name: l-bfgs, memory: 10}", iterations: 900, checkpointCadence: 20, resampling: 70),
+        Case(optimizer: "{name: self-scaled-broyden}", iterations: 700, checkpointCadence: 20, resampling: 70),
+        Case(optimizer: "{name: levenberg-marquardt}", iterations: 60, checkpointCadence: 2, resampling: 15),
+        Case(optimizer: "{name: gauss-newton}", iterations: 20, checkpointCadence: 1, resampling: 6),
         Case(
-            optimizer: "{name: adam, learningRate: 1e-3, batch: {size: 100, holding: 3}}", iterations: 4000, checkpointCadence: 25,
+            optimizer: "{name: adam, learningRate: 1e-3, batch: {size: 100, holding: 3}}", iterations: 2500, checkpointCadence: 25,
             problem: logistic),
-        Case(optimizer: "{name: adam, batch: {size: 64}}", iterations: 4000, checkpointCadence: 25),
+        Case(optimizer: "{name: adam, batch: {size: 64}}", iterations: 1500, checkpointCadence: 25),
         Case(optimizer: "{name: l-bfgs}", iterations: 150, checkpointCadence: 5, problem: poisson),
         Case(optimizer: "{name: levenberg-marquardt}", iterations: 40, checkpointCadence: 1, problem: poisson),
         Case(optimizer: "{name: adam, batch: {size: 20}}", iterations: 1500, checkpointCadence: 20, problem: antiderivative),
