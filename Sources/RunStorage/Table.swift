@@ -40,6 +40,9 @@ struct Table: Sendable {
     /// Rows that wait in memory, each with a cell for every column; nil is a missing one.
     private var waiting: [[Cell?]] = []
 
+    /// More rows than a process can have been flushing when it was killed (256 by default).
+    private static let mostUnevenRows = 1 << 20
+
     var waitingRows: Int { waiting.count }
     var rows: Int { storedRows + waiting.count }
 
@@ -71,8 +74,17 @@ struct Table: Sendable {
         }
         storedRows = lengths.min() ?? 0
         guard repairing else { return }
+        // HDF5 would go through every row of what is cut, written or not.
+        if let longest = zip(columns, lengths).max(by: { $0.1 < $1.1 }), longest.1 - storedRows > Table.mostUnevenRows {
+            throw StorageError(
+                .damaged, "a column has \(longest.1) rows where another has \(storedRows): no killed process leaves that",
+                file: file.path, object: "\(group)/\(longest.0.name)", advice: "Restore it from a backup, or put it aside.")
+        }
         if let key = columns.first, key.kind == .integer {
-            while storedRows > 0, try file.read(Int64.self, rows: storedRows - 1..<storedRows, at: "\(group)/\(key.name)")[0] == .min {
+            let first = storedRows
+            while storedRows > 0, first - storedRows <= Table.mostUnevenRows,
+                try file.read(Int64.self, rows: storedRows - 1..<storedRows, at: "\(group)/\(key.name)")[0] == .min
+            {
                 storedRows -= 1
             }
         }

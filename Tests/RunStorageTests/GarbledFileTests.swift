@@ -22,6 +22,23 @@ import Testing
         }
     }
 
+    /// HDF5 would take years to cut 2⁵⁰ rows that were never written: such a column is refused, and the others are still there to read.
+    @Test(.timeLimit(.minutes(1)), arguments: ["loss", "iteration"]) func absurdlyLongColumnsAreRefused(name: String) throws {
+        let scratch = try Scratch()
+        let path = scratch("run.h5")
+        let run = try RunFile.create(path)
+        try run.declare(RunFileTests.columns, in: .trajectory)
+        for row in 0..<5 { try run.append(RunFileTests.row(row), to: .trajectory) }
+        try run.close()
+        try write(Array(try bytes(of: path).dropLast(64)), to: path)
+        let file = try HDF5File.open(path, writing: true)
+        try file.setRows(1 << 50, at: "/trajectory/\(name)")
+        try file.close()
+        #expect(try RunFile.open(path).integers("iteration", in: .trajectory) == Array(0..<5))
+        let error = #expect(throws: StorageError.self) { try RunFile.open(path, writing: true) }
+        #expect(error?.kind == .damaged && error?.object == "/trajectory/\(name)", "\(String(describing: error))")
+    }
+
     @Test func garbledRunFilesAreErrorsNotCrashes() async {
         await #expect(processExitsWith: .success) {
             let cases = ProcessInfo.processInfo.environment["CURVATURE_GARBLED"].flatMap(Int.init) ?? 300
