@@ -20,7 +20,7 @@ package enum TiledCholesky {
         package init(width: Int, height: Int) { (self.width, self.height) = (width, height) }
 
         init(order n: Int) {
-            self = n < 800 ? Tiles(width: 96, height: 12) : n < 2000 ? Tiles(width: 128, height: 9) : Tiles(width: 192, height: 6)
+            self = n < 800 ? Tiles(width: 96, height: 12) : n < 3000 ? Tiles(width: 128, height: 9) : Tiles(width: 192, height: 6)
         }
     }
 
