@@ -99,7 +99,7 @@ struct FactorizationReport: Encodable {
     var text: String {
         let head = "\(rows) × \(columns), \(threads) threads, dgemm \(short(dgemmGflops)) GFLOP/s (\(openBLAS))"
         return
-            ([head] + [KernelIdentity.advice].compactMap(\.self)
+            ([head]
             + measurements.map {
                 "\($0.name.padding(toLength: 16, withPad: " ", startingAt: 0))median \(short($0.medianSeconds * 1e3)) ms, min "
                     + "\(short($0.minSeconds * 1e3)) ms, \(short($0.gflops)) GFLOP/s (\(short(100 * $0.fractionOfDgemm)) %)"
