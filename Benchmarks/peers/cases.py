@@ -25,7 +25,7 @@ def terms(problem, data):
             points = data["bc"][data["bc"][:, 1] == side]
             out[name] = (points, len(points) / len(data["bc"]))
     elif problem == "allencahn":
-        out.update(left=(data["left"], 1.0), right=(data["right"], 1.0))
+        out["periodic(x)"] = (data["left"], 1.0)
     else:
         out["boundary"] = (data["bc"], 1.0)
     return out

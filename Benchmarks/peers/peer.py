@@ -6,9 +6,6 @@ runs DIR/SCRIPT unchanged, but where it would time its step it prints {"ready": 
 and then, for each line "k" of the input, does the step k times and prints the seconds that took. At the end of the input
 the script goes on and prints its report (loss, gradient norm) as usual. With CASE in the environment it first writes its
 points and parameters there, as a case of `curvature bench`.
-
-Allen-Cahn's boundary: the peers tie u and u_x at x = -1 to those at x = 1. Here u_x = 0 is asked at both ends, which has
-the same solution by symmetry and costs the same; the two functions that form those residuals are replaced.
 """
 
 import json
@@ -67,43 +64,5 @@ def wait_for_quiet(*args, **kwargs):
 
 common.measure, common.wait_for_quiet = measure, wait_for_quiet
 
-
-def neumann():
-    import jax
-    import jax.numpy as jnp
-    import jax_pinn
-    paired = jax_pinn.boundary_residuals
-
-    def boundary_residuals(engine, params, d, problem):
-        if problem != "allencahn":
-            return paired(engine, params, d, problem)
-        slopes = [jax_pinn.value_and_ux(engine, params, d[side])[1] for side in ("left", "right")]
-        return slopes + [jax_pinn.net(params, d["ic"]) - d["ic_u"]]
-    jax_pinn.boundary_residuals = boundary_residuals
-
-    if script == "gauss_newton_step.py":
-        import jax_gn
-        paired_rows = jax_gn.boundary_rows
-
-        def boundary_rows(problem, params, d):
-            if problem != "allencahn":
-                return paired_rows(problem, params, d)
-
-            def rows(fn, x):
-                r, g = jax.vmap(jax.value_and_grad(fn), (None, 0))(params, x)
-                return r, jnp.concatenate([t.reshape(len(x), -1) for t in jax.tree.leaves(g)], axis=1)
-            slope = lambda p, y: jax.jvp(lambda z: jax_pinn.net(p, z), (y,), (jnp.array([0.0, 1.0]),))[1]
-            ui, ji = rows(jax_pinn.net, d["ic"])
-            return [rows(slope, d["left"]), rows(slope, d["right"]), (ui - d["ic_u"], ji)]
-        jax_gn.boundary_rows = boundary_rows
-
-
-if "allencahn" in sys.argv:
-    # XLA reads its flags when JAX is imported, so what the script would set must be set here.
-    if any("shard" in a for a in sys.argv):
-        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
-    import jax
-    jax.config.update("jax_enable_x64", True)
-    neumann()
 
 runpy.run_path(sys.argv[0], run_name="__main__")

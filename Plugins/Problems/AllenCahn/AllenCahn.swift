@@ -11,10 +11,8 @@ import PhysicsInformed
 ///
 /// At D = 1e-4 the start sharpens into two steep walls between u = −1 and u ≈ 0 that move slowly: the standard test of causal training.
 ///
-/// The initial values are even in x, so the solution stays even, and an even solution is periodic exactly where its slope vanishes
-/// at x = ±1: periodicity is imposed as uₓ(t, ±1) = 0, a condition of single points. To tie u(t, −1) to u(t, 1), as some studies do, takes
-/// residuals of pairs of points; with the symmetry, the solution is the same. Errors are measured on 101 × 201 points, both ends
-/// included, t by 101 and x by 201, against ``AllenCahnSolution``.
+/// Periodicity ties u and uₓ at (t, −1) to those at (t, 1), a residual each a pair of points. The initial values are even in x, so the
+/// solution stays even. Errors are measured on 101 × 201 points, both ends included, t by 101 and x by 201, against ``AllenCahnSolution``.
 public struct AllenCahn: PDEProblem {
     /// D.
     public var diffusivity: Double
@@ -26,8 +24,7 @@ public struct AllenCahn: PDEProblem {
     public var conditions: [Condition] {
         [
             .initial { x in x * x * cos(.pi * x) },
-            .neumann(at: .x(-1), 0).named("left"),
-            .neumann(at: .x(1), 0).named("right"),
+            .periodic(along: "x", derivativesUpTo: 1),
         ]
     }
     public func residuals(_ u: Fields, at p: Point) -> [Residual] {

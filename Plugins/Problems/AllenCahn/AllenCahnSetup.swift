@@ -5,17 +5,17 @@ import PhysicsInformed
 /// The settings of `allen-cahn`: diffusivity, network and points.
 ///
 /// Defaults: 4 hidden layers of 32 tanh units (3 297 parameters), 8 000 scrambled Sobol points of the interior, 200 at the start, weighted
-/// by 100, and 100 on each wall.
+/// by 100, and 100 pairs of points on the walls.
 public struct AllenCahnSetup: ProblemConfiguration {
     /// D.
     public var diffusivity = 1e-4
     public var network = PerceptronSettings(width: 32, depth: 4)
-    public var points = PointPlan(interior: 8000, initial: 200, boundary: 200, initialWeight: 100)
+    public var points = PointPlan(interior: 8000, initial: 200, boundary: 100, initialWeight: 100)
 
     public init() {}
 
     public static let identifier = "allen-cahn"
-    public static let summary = "Allen–Cahn equation, u(0, x) = x² cos πx on [−1, 1], even and periodic; reference by a spectral method"
+    public static let summary = "Allen–Cahn equation, u(0, x) = x² cos πx periodic on [−1, 1]; reference by a spectral method"
     public static var fields: [Field<Self>] {
         [
             // The reference takes some 10/√D modes.

@@ -79,7 +79,7 @@ struct Ladder {
     var rungs: [DerivativeCheck.Rung] = []
 
     /// Below the order by less than this: the fit's error from rounding (0.02) and from the next order's term.
-    private static let slack = 0.1
+    static let slack = 0.1
 
     mutating func add(_ name: String, order: Int, _ fit: TaylorSlope) {
         let exact = fit.slope == nil
