@@ -6,6 +6,7 @@ import OptimizationCore
 /// [`smallestShrink`, `largestShrink`] of it (Nocedal & Wright, *Numerical Optimization*, 2nd ed., §3.5; Dennis & Schnabel A6.3.1).
 /// Values only: no slope beyond φ′(0) is asked for. A non-finite trial is refused and shrinks the step by the geometric mean of the two
 /// bounds.
+/// On a ray with a ``Ray/reference`` above φ(0) the decrease is measured from there.
 public struct BacktrackingArmijo: LineSearch, Hashable {
     /// c₁ ∈ (0, ½).
     public var sufficientDecrease = 1e-4
@@ -44,7 +45,7 @@ public struct BacktrackingArmijo: LineSearch, Hashable {
             let sample = try ray.sample(at: α, needsSlope: false)
             if sample.value.isFinite {
                 anyFinite = true
-                if sample.value <= ray.value + sufficientDecrease * α * ray.slope { return LineSearchResult(.found(sample), trials: trial) }
+                if sample.value <= ray.reference + sufficientDecrease * α * ray.slope { return LineSearchResult(.found(sample), trials: trial) }
                 let wish = minimiser(of: ray, at: α, sample.value, previous: previous)
                 previous = (α, sample.value)
                 α = Swift.min(Swift.max(wish, smallestShrink * α), largestShrink * α)

@@ -33,7 +33,8 @@ extension Standpoint {
 
     /// How much L changes when every parameter moves by a rounding error, all up and then up and down in turn; at least L's own last bits.
     func roundingNoise(on problem: any DifferentiableProblem) throws -> Double {
-        var noise = 4 * Double.ulpOfOne * abs(loss.total)
+        // Among the least numbers, theirs are the last bits.
+        var noise = 4 * Swift.max(Double.ulpOfOne * abs(loss.total), Double.leastNonzeroMagnitude)
         for alternation in [1.0, -1.0] {
             var (moved, sign) = (parameters.values, 1.0)
             for i in 0..<moved.count {

@@ -25,6 +25,13 @@ public struct StrongWolfe: LineSearch, Hashable {
 
     public init() {}
 
+    /// With c₂ = 0.1: for directions without a step length of their own, such as gradients and conjugate ones.
+    public static var almostExact: StrongWolfe {
+        var search = StrongWolfe()
+        search.curvature = 0.1
+        return search
+    }
+
     public static let identifier = "strong-wolfe"
     public static let summary = "Bracketing and zooming with cubic interpolation to the strong Wolfe conditions."
     public static var fields: [Field<Self>] {
