@@ -45,7 +45,9 @@ public struct BacktrackingArmijo: LineSearch, Hashable {
             let sample = try ray.sample(at: α, needsSlope: false)
             if sample.value.isFinite {
                 anyFinite = true
-                if sample.value <= ray.reference + sufficientDecrease * α * ray.slope { return LineSearchResult(.found(sample), trials: trial) }
+                if sample.value <= ray.reference + sufficientDecrease * α * ray.slope {
+                    return LineSearchResult(.found(sample), trials: trial)
+                }
                 let wish = minimiser(of: ray, at: α, sample.value, previous: previous)
                 previous = (α, sample.value)
                 α = Swift.min(Swift.max(wish, smallestShrink * α), largestShrink * α)

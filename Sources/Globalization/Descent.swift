@@ -73,25 +73,27 @@ public struct Descent {
         let reference = lineSearch.reference(for: here.loss.total, in: &history)
         history.previousLoss = here.loss.total
         var failure: LineSearchFailure?
+        var floor: Finding?
         if let direction {
             let ray = here.ray(along: direction, on: problem, reference: reference)
             let wish = first(ray.slope)
             let result = try lineSearch.search(along: ray, from: wish > 0 && wish.isFinite ? wish : natural)
             if let sample = result.usable {
-                // No decrease was had, and the quadratic model promises less than the last bits of L: this is the floor.
+                // No decrease was had, and the quadratic model promises less than the last bits of L: the floor, if the model is right.
                 let promised = -0.5 * natural * ray.slope
-                if sample.value >= here.loss.total, promised <= here.lastBits {
-                    return .ended(.stationary, floor: .hiddenDecrease(promised, hidden: here.lastBits))
+                guard sample.value >= here.loss.total, promised <= here.lastBits else {
+                    return try moved(from: here, sample, result.trials, fellBack: false, history)
                 }
-                return try moved(from: here, sample, result.trials, fellBack: false, history)
+                floor = .hiddenDecrease(promised, hidden: here.lastBits)
             }
             failure = result.failure
         }
         let length = Descent.firstStep(from: here)
         let steepest = try lineSearch.search(along: here.ray(along: -here.gradient, on: problem, reference: reference), from: length)
-        if let sample = steepest.usable {
+        if let sample = steepest.usable, floor == nil || sample.value < here.loss.total - here.lastBits {
             return try moved(from: here, sample, steepest.trials, fellBack: direction != nil, history)
         }
+        if let floor { return .ended(.stationary, floor: floor) }
         // A slope of zero is one that underflows, or no direction at all.
         let isDirected = direction.map { here.gradient.dot($0) < 0 } ?? false
         let proposed = isDirected ? direction.map { natural * $0 } ?? [] : -length * here.gradient

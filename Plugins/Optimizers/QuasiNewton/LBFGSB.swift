@@ -25,10 +25,12 @@ public struct LBFGSB: Optimizer, Configurable {
 
     public init() {}
 
-    public init(bounds: ParameterBounds, memory: Int = 20) {
+    public init(bounds: ParameterBounds = ParameterBounds(), memory: Int) {
         precondition(memory >= 1, "a memory of \(memory) pairs")
         (self.bounds, self.memory) = (bounds, memory)
     }
+
+    public init(bounds: ParameterBounds) { self.bounds = bounds }
 
     public static let identifier = "l-bfgs-b"
     public static let summary = "L-BFGS for parameters between bounds, as in inverse problems."
@@ -67,6 +69,7 @@ public struct LBFGSB: Optimizer, Configurable {
         var memory = state.memory
         var reasons: [String] = []
         var proposed: Vector?
+        var floor: Finding?
         while true {
             let p = Subproblem(box: box, here: here, reducedNorm: reduced.norm, memory: memory).direction()
             let ray = ray(from: here, along: p, within: box, on: problem)
@@ -80,16 +83,19 @@ public struct LBFGSB: Optimizer, Configurable {
                 if let sample = result.usable ?? atTheWall(result, longest) {
                     let promised = -0.5 * ray.slope
                     if sample.value >= here.loss.total, promised <= here.lastBits {
-                        return ended(.stationary, floor: .hiddenDecrease(promised, hidden: here.lastBits))
+                        floor = floor ?? .hiddenDecrease(promised, hidden: here.lastBits)
+                    } else if floor == nil || sample.value < here.loss.total - here.lastBits {
+                        return try moved(&state, memory, sample, trials, box, on: problem)
                     }
-                    return try moved(&state, memory, sample, trials, box, on: problem)
                 }
             }
-            reasons.append(failure?.description ?? "")
+            reasons.append(failure?.description ?? "no decrease")
             guard memory.pairs.isEmpty else {
                 memory = CompactRepresentation()
                 continue
             }
+            // Neither with what was learned nor without it.
+            if let floor { return ended(.stationary, floor: floor) }
             for p in [proposed, ray.slope < 0 ? p : nil].compactMap({ $0 }) {
                 switch try here.deadEnd(along: p, on: problem) {
                 case .stationary(let finding): return ended(.stationary, floor: finding)

@@ -33,7 +33,8 @@ public struct ParameterBounds: Sendable, Hashable {
             } else {
                 let known = nearest(to: entry.block, among: layout.blocks.map(\.name)).joined(separator: ", ")
                 throw ConfigurationError(
-                    path: "bounds.\(entry.block)", reason: "is no block of the problem's parameters; there are: \(known), \(ParameterBounds.everything)")
+                    path: "bounds.\(entry.block)",
+                    reason: "is no block of the problem's parameters; there are: \(known), \(ParameterBounds.everything)")
             }
             for i in range { (box.lower[i], box.upper[i]) = (entry.lower, entry.upper) }
         }

@@ -57,17 +57,21 @@ public struct TrustRegionQuasiNewton: Optimizer, Configurable {
         var Δ = state.radius ?? norm * Descent.firstStep(from: here)
         var B = state.hessian ?? .identity(here.parameters.count, scaledBy: norm / Δ)
         var iterations = 0
+        var nowhere: Vector?
         // Trials that are not finite: the loss has a wall, or the model no sense of scale.
         for _ in 0..<60 {
             let model = minimised(B, here.gradient, within: Δ)
             iterations += model.iterations
             let (p, predicted) = (model.step, model.decrease)
             let length = p.norm
-            guard predicted > here.lastBits, length > 0 else { return try judged(&state, B, iterations, problem, ended) }
+            guard predicted > here.lastBits, length > 0 else {
+                if nowhere != nil { break }
+                return try judged(&state, B, iterations, problem, ended)
+            }
             let candidate = here.parameters.values + p
             let value = try problem.lossAndGradient(at: candidate)
             guard value.isFinite else {
-                Δ = 0.25 * length
+                (Δ, nowhere) = (0.25 * length, candidate)
                 guard candidate != here.parameters.values else { break }
                 continue
             }
@@ -89,8 +93,7 @@ public struct TrustRegionQuasiNewton: Optimizer, Configurable {
             return StepReport(
                 loss: value.loss, gradientNorm: value.gradient.norm, stepLength: length, details: details, linearIterations: iterations)
         }
-        let θ = here.parameters.values
-        return ended(.brokeDown(.nonFinite(at: θ - Descent.firstStep(from: here) * here.gradient, on: problem)))
+        return ended(.brokeDown(.nonFinite(at: nowhere ?? here.parameters.values, on: problem)))
     }
 
     /// Within the radius the model promises no more than the loss's last bits: the end if it promises no more farther out, or if rounding
@@ -174,6 +177,12 @@ public struct TrustRegionQuasiNewton: Optimizer, Configurable {
     /// Loss and gradient are evaluated anew; B and the radius are kept.
     public func adapt(_ state: inout TrustRegionQuasiNewtonState, to problem: any DifferentiableProblem) throws {
         state.standpoint = Standpoint(at: state.parameters, try problem.lossAndGradient(at: state.parameters.values))
+    }
+
+    /// A tenth of the radius.
+    public func shortenSteps(_ state: inout TrustRegionQuasiNewtonState) -> Bool {
+        state.radius = 0.1 * (state.radius ?? state.standpoint.gradient.norm * Descent.firstStep(from: state.standpoint))
+        return true
     }
 
     /// B and a few vectors.
