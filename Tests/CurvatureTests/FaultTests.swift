@@ -46,6 +46,9 @@ import Testing
     static let methods = [
         Method("adam", Adam(learningRate: 1e-2)), Method("l-bfgs", LBFGS()), Method("self-scaled-broyden", SelfScaledBroyden()),
         Method("levenberg-marquardt", LevenbergMarquardt()), Method("gauss-newton", GaussNewton()),
+        Method("l-bfgs-b", LBFGSB()), Method("bfgs", BFGS()), Method("trust-region-quasi-newton", TrustRegionQuasiNewton()),
+        Method("gradient-descent", GradientDescent()), Method("barzilai-borwein", BarzilaiBorwein()), Method("heavy-ball", HeavyBall()),
+        Method("nesterov", Nesterov()), Method("nonlinear-cg", ConjugateGradient()),
         Method("clipped", Clipped(Adam(learningRate: 1e-2), norm: 1)),
         Method("batched", Batched(Adam(learningRate: 1e-2), size: 20, holding: 2), samples: true),
         Method("batched-lbfgs", Batched(LBFGS(), size: 20, holding: 5), samples: true),

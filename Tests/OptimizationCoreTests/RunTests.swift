@@ -336,7 +336,7 @@ private struct Versioned: Optimizer {
             for _ in 0..<cut { try first.advance() }
             let resumed = try pipeline.restore(from: first.snapshot())
             _ = try resumed.finish()
-            #expect(resumed.snapshot().withoutClock == run.snapshot().withoutClock, "cut after \(cut)")
+            #expect(resumed.snapshot().withoutClock.differences(from: run.snapshot().withoutClock) == [], "cut after \(cut)")
         }
     }
 

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct TransformedTests {
     /// Values, gradients, residuals, J, Hessians: by the slopes of their remainders.
-    @Test(arguments: [ZooProblem.rosenbrock, .wood, .biggsExponential, .osborneSecond])
+    @Test(arguments: [ZooProblem.rosenbrock, .kowalikOsborne, .biggsExponential, .osborneSecond])
     func derivativesAreRight(problem: ZooProblem) throws {
         let root = try DerivativeCheck(of: Transformed(problem, by: SquareRoot.self))
         #expect(root.passed, "\(root)")

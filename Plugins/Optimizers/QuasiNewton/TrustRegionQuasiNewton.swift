@@ -90,21 +90,28 @@ public struct TrustRegionQuasiNewton: Optimizer, Configurable {
                 return report
             }
             state.standpoint = Standpoint(at: here.parameters.with(candidate), value)
+            if here.loss.total - value.loss.total > here.lastBits { state.doubt = nil }
             return StepReport(
                 loss: value.loss, gradientNorm: value.gradient.norm, stepLength: length, details: details, linearIterations: iterations)
         }
         return ended(.brokeDown(.nonFinite(at: nowhere ?? here.parameters.values, on: problem)))
     }
 
-    /// Within the radius the model promises no more than the loss's last bits: the end if it promises no more farther out, or if rounding
-    /// hides what it does; else what was learned is wrong, and the method begins anew where it stands, once.
+    /// Within the radius the model promises no more than the loss's last bits. The method begins anew where it stands, once; it is the end if
+    /// that finds nothing either and the model promised no more farther out, or if rounding hides what it did.
     private func judged(
         _ state: inout TrustRegionQuasiNewtonState, _ B: SymmetricMatrix, _ iterations: Int, _ problem: any DifferentiableProblem,
         _ ended: (StepVerdict, Finding?) -> StepReport
     ) throws -> StepReport {
         let here = state.standpoint
         let wide = minimised(B, here.gradient, within: here.gradient.norm * Descent.firstStep(from: here))
-        if wide.decrease <= here.lastBits { return ended(.stationary, .hiddenDecrease(wide.decrease, hidden: here.lastBits)) }
+        if wide.decrease <= here.lastBits || state.doubt != nil {
+            // A model that promises nothing may be one that is wrong: only where a new one finds nothing either, there is nothing.
+            if let promised = state.doubt { return ended(.stationary, .hiddenDecrease(promised, hidden: here.lastBits)) }
+            state = TrustRegionQuasiNewtonState(standpoint: here)
+            state.doubt = wide.decrease
+            return ended(.rejected, nil)
+        }
         switch try here.deadEnd(along: wide.step, on: problem) {
         case .stationary(let finding): return ended(.stationary, finding)
         case .unexplained where !state.isFresh:
@@ -177,6 +184,7 @@ public struct TrustRegionQuasiNewton: Optimizer, Configurable {
     /// Loss and gradient are evaluated anew; B and the radius are kept.
     public func adapt(_ state: inout TrustRegionQuasiNewtonState, to problem: any DifferentiableProblem) throws {
         state.standpoint = Standpoint(at: state.parameters, try problem.lossAndGradient(at: state.parameters.values))
+        state.doubt = nil
     }
 
     /// A tenth of the radius.
@@ -207,6 +215,8 @@ public struct TrustRegionQuasiNewtonState: OptimizerState, Equatable {
     public internal(set) var isFresh = true
     /// Δ; nil before the first step.
     public internal(set) var radius: Double?
+    /// What a model promised that promised less than the loss's last bits, until a step shows that there was more.
+    public internal(set) var doubt: Double?
 
     public var parameters: Parameters { standpoint.parameters }
 
@@ -217,6 +227,7 @@ public struct TrustRegionQuasiNewtonState: OptimizerState, Equatable {
         archive.set("hessian", hessian?.packed ?? [])
         archive.set("isFresh", isFresh)
         archive.set("radius", radius.map { [$0] } ?? [])
+        archive.set("doubt", doubt.map { [$0] } ?? [])
     }
 
     public init(from archive: Archive) throws {
@@ -228,5 +239,6 @@ public struct TrustRegionQuasiNewtonState: OptimizerState, Equatable {
         }
         isFresh = try archive.bool("isFresh")
         radius = try archive.doubles("radius").first
+        doubt = try archive.doubles("doubt").first
     }
 }
