@@ -37,7 +37,8 @@ private struct Claimed: DifferentiableProblem {
     /// L = 1 + ½κ(x − 1 − δ)²: the whole decrease, ½κδ², is below L's last bits, though the slope is far from zero.
     @Test func aMinimumBeforeTheFirstVisibleStepIsStationary() throws {
         struct Steep: DifferentiableProblem {
-            let (κ, δ) = (1e12, 1e-14)
+            let κ = 1e12
+            let δ = 1e-14
             var name: String { "steep" }
             var identity: Setting { .scalar(name) }
             var layout: ParameterLayout { ParameterLayout(count: 1) }
