@@ -325,8 +325,9 @@ private struct Versioned: Optimizer {
         let pipeline = Pipeline(minimizing: Walled()) {
             Stage("long", Steepest(rate: 1.7), until: .iterations(20), onBreakdown: .shrink(atMost: 2))
         }
-        let run = try pipeline.begin(callbacks: [recorder])
-        let result = try run.finish()
+        let result = try pipeline.start(callbacks: [recorder])
+        let run = try pipeline.begin()
+        _ = try run.finish()
         #expect(result.stages.map(\.outcome.name) == ["broke down", "budget spent"])
         #expect(recorder.log.events.contains("recovered: goes on where it stands with shorter steps"))
         #expect(abs(result.parameters.values[0] - 1) < 1e-8)

@@ -53,12 +53,14 @@ public struct TrustRegionQuasiNewton: Optimizer, Configurable {
         }
         guard here.isFinite else { return ended(.brokeDown(.nonFinite(at: here.parameters.values, on: problem))) }
         if here.hasVanishingGradient { return ended(.stationary, floor: .vanishingGradient(here.gradient.norm)) }
-        let norm = here.gradient.norm
-        var Δ = state.radius ?? norm * Descent.firstStep(from: here)
-        var B = state.hessian ?? .identity(here.parameters.count, scaledBy: norm / Δ)
+        let first = here.gradient.norm * Descent.firstStep(from: here)
+        let fresh = SymmetricMatrix.identity(here.parameters.count, scaledBy: here.gradient.norm / first)
+        var Δ = state.radius ?? first
+        var B = state.hessian ?? fresh
+        var (isFresh, doubt) = (state.isFresh, state.doubt)
         var iterations = 0
         var nowhere: Vector?
-        // Trials that are not finite: the loss has a wall, or the model no sense of scale.
+        // Trials that are not finite (the loss has a wall, or the model no sense of scale), and a model that is begun anew.
         for _ in 0..<60 {
             let model = minimised(B, here.gradient, within: Δ)
             iterations += model.iterations
@@ -66,7 +68,16 @@ public struct TrustRegionQuasiNewton: Optimizer, Configurable {
             let length = p.norm
             guard predicted > here.lastBits, length > 0 else {
                 if nowhere != nil { break }
-                return try judged(&state, B, iterations, problem, ended)
+                if let doubt { return ended(.stationary, floor: .hiddenDecrease(doubt, hidden: here.lastBits)) }
+                let wide = minimised(B, here.gradient, within: first)
+                if wide.decrease <= here.lastBits {
+                    // A model that promises nothing may be one that is wrong: only where a new one finds nothing either, there is nothing.
+                    doubt = wide.decrease
+                } else if let end = try unpromising(&state, wide.step, isFresh, on: problem, ended) {
+                    return end
+                }
+                (B, Δ, isFresh) = (fresh, first, true)
+                continue
             }
             let candidate = here.parameters.values + p
             let value = try problem.lossAndGradient(at: candidate)
@@ -76,11 +87,12 @@ public struct TrustRegionQuasiNewton: Optimizer, Configurable {
                 continue
             }
             let ρ = (here.loss.total - value.loss.total) / predicted
-            let y = value.gradient - here.gradient
             state.hessian = nil  // so that B is changed where it lies
-            learn(&B, p, y, isFresh: &state.isFresh)
-            state.hessian = B
+            learn(&B, p, value.gradient - here.gradient, isFresh: &isFresh)
+            (state.hessian, state.isFresh) = (B, isFresh)
             state.radius = radius.updated(Δ, gainRatio: ρ, stepNorm: length)
+            // A decrease that can be seen: there was more than the model promised.
+            state.doubt = here.loss.total - value.loss.total > here.lastBits ? nil : doubt
             let details: [StepReport.Detail] = [
                 .init("radius", Δ), .init("gainRatio", ρ), .init("innerIterations", Double(iterations)),
             ]
@@ -90,45 +102,33 @@ public struct TrustRegionQuasiNewton: Optimizer, Configurable {
                 return report
             }
             state.standpoint = Standpoint(at: here.parameters.with(candidate), value)
-            if here.loss.total - value.loss.total > here.lastBits { state.doubt = nil }
             return StepReport(
                 loss: value.loss, gradientNorm: value.gradient.norm, stepLength: length, details: details, linearIterations: iterations)
         }
         return ended(.brokeDown(.nonFinite(at: nowhere ?? here.parameters.values, on: problem)))
     }
 
-    /// Within the radius the model promises no more than the loss's last bits. The method begins anew where it stands, once; it is the end if
-    /// that finds nothing either and the model promised no more farther out, or if rounding hides what it did.
-    private func judged(
-        _ state: inout TrustRegionQuasiNewtonState, _ B: SymmetricMatrix, _ iterations: Int, _ problem: any DifferentiableProblem,
+    /// Within its radius the model promises no more than the loss's last bits, and more along p, farther out: the end where rounding hides
+    /// that, or where a model that has learned nothing yet finds nothing; nil where what was learned may be to blame.
+    private func unpromising(
+        _ state: inout TrustRegionQuasiNewtonState, _ p: Vector, _ isFresh: Bool, on problem: any DifferentiableProblem,
         _ ended: (StepVerdict, Finding?) -> StepReport
-    ) throws -> StepReport {
+    ) throws -> StepReport? {
         let here = state.standpoint
-        let wide = minimised(B, here.gradient, within: here.gradient.norm * Descent.firstStep(from: here))
-        if wide.decrease <= here.lastBits || state.doubt != nil {
-            // A model that promises nothing may be one that is wrong: only where a new one finds nothing either, there is nothing.
-            if let promised = state.doubt { return ended(.stationary, .hiddenDecrease(promised, hidden: here.lastBits)) }
-            state = TrustRegionQuasiNewtonState(standpoint: here)
-            state.doubt = wide.decrease
-            return ended(.rejected, nil)
-        }
-        switch try here.deadEnd(along: wide.step, on: problem) {
+        switch try here.deadEnd(along: p, on: problem) {
         case .stationary(let finding): return ended(.stationary, finding)
-        case .unexplained where !state.isFresh:
-            state = TrustRegionQuasiNewtonState(standpoint: here)
-            return ended(.rejected, nil)
+        case .unexplained where !isFresh: return nil
         case .unexplained:
             let detail = "the radius shrank to \(state.radius ?? 0) without a decrease"
-            return ended(
-                .brokeDown(Breakdown(.regularization, detail, lookingAt: [here.parameters.values + wide.step], on: problem)), nil)
+            return ended(.brokeDown(Breakdown(.regularization, detail, lookingAt: [here.parameters.values + p], on: problem)), nil)
         case .step(let sample):
             let there = try here.accepting(sample, on: problem)
             guard there.isFinite else { return ended(.brokeDown(.nonFinite(at: there.parameters.values, on: problem)), nil) }
             let length = (there.parameters.values - here.parameters.values).norm
+            // What was learned led nowhere.
             state = TrustRegionQuasiNewtonState(standpoint: there)
             return StepReport(
-                loss: there.loss, gradientNorm: there.gradient.norm, stepLength: length, details: [.init("radius", length)],
-                linearIterations: iterations)
+                loss: there.loss, gradientNorm: there.gradient.norm, stepLength: length, details: [.init("radius", length)])
         }
     }
 
