@@ -52,8 +52,8 @@ struct BenchTwoLoop: ParsableCommand {
             body()
             return Seconds(
                 (0..<repeats).map { _ in
-                    readings.append(CurvatureCLI.seconds(of: { precondition(left.pooledDot(right) > 0) }))
-                    return CurvatureCLI.seconds(of: body)
+                    readings.append(seconds(of: { precondition(left.pooledDot(right) > 0) }))
+                    return seconds(of: body)
                 })
         }
         let loop = times { precondition(pairs.direction(for: g, initialScale: 0.5).count == size) }
