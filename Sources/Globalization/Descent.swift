@@ -45,9 +45,12 @@ public enum DescentEnd {
 public struct Descent {
     public let lineSearch: any LineSearch
     public let problem: any DifferentiableProblem
+    /// Whether a point is called stationary where the lowest one along the direction cannot be told from it: for methods of gradients, which
+    /// know no better direction.
+    public let seesCurvature: Bool
 
-    public init(_ lineSearch: any LineSearch, on problem: any DifferentiableProblem) {
-        (self.lineSearch, self.problem) = (lineSearch, problem)
+    public init(_ lineSearch: any LineSearch, on problem: any DifferentiableProblem, seesCurvature: Bool = false) {
+        (self.lineSearch, self.problem, self.seesCurvature) = (lineSearch, problem, seesCurvature)
     }
 
     /// A step length along −∇L where nothing is known of the curvature: 2L/‖∇L‖², to the minimiser of a parabola whose minimum is zero, but no
@@ -97,11 +100,12 @@ public struct Descent {
         // A slope of zero is one that underflows, or no direction at all.
         let isDirected = direction.map { here.gradient.dot($0) < 0 } ?? false
         let proposed = isDirected ? direction.map { natural * $0 } ?? [] : -length * here.gradient
-        var deadEnd = try here.deadEnd(along: proposed, on: problem)
+        var deadEnd = try here.deadEnd(along: proposed, on: problem, seeingCurvature: seesCurvature)
         var unit = isDirected ? natural : length
         if isDirected, case .unexplained = deadEnd {
             // A direction that promises more than there is explains nothing.
-            (deadEnd, unit) = (try here.deadEnd(along: -length * here.gradient, on: problem), length)
+            let steepest = -length * here.gradient
+            (deadEnd, unit) = (try here.deadEnd(along: steepest, on: problem, seeingCurvature: seesCurvature), length)
         }
         switch deadEnd {
         case .stationary(let finding): return .ended(.stationary, floor: finding)

@@ -51,8 +51,13 @@ private struct Claimed: DifferentiableProblem {
         }
         let here = Standpoint(at: Parameters([1]), Steep().lossAndGradient(at: [1]))
         #expect(here.gradient.norm > 1e-3)
-        guard case .stationary(let finding) = try here.deadEnd(along: [1], on: Steep()) else {
+        guard case .stationary(let finding) = try here.deadEnd(along: [1], on: Steep(), seeingCurvature: true) else {
             Issue.record("a hidden minimum was not seen")
+            return
+        }
+        // A Newton-like method is not told so: its step may be a wrong one.
+        guard case .unexplained = try here.deadEnd(along: [1], on: Steep()) else {
+            Issue.record("the curvature along a step was taken for all there is")
             return
         }
         #expect(finding.measured <= finding.threshold)

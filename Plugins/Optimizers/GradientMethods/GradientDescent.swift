@@ -75,7 +75,8 @@ public struct GradientDescentState: OptimizerState, Equatable {
         let wish = natural ?? lastChange.map { $0 / -slope } ?? .nan
         // Where slopes underflow, a first step.
         let first = wish > 0 && wish.isFinite ? wish : Descent.firstStep(from: here)
-        let end = try Descent(lineSearch, on: problem).advance(from: here, along: p, natural: first, history: history) { _ in first }
+        let descent = Descent(lineSearch, on: problem, seesCurvature: true)
+        let end = try descent.advance(from: here, along: p, natural: first, history: history) { _ in first }
         switch end {
         case .ended(let verdict, let floor):
             return StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict, floor: floor)

@@ -61,7 +61,7 @@ public struct Nesterov: Optimizer, Configurable {
         let result = try search.search(along: here.ray(along: -g, on: problem), from: first)
         guard let sample = result.found else {
             let natural = state.stepLength ?? Descent.firstStep(from: here)
-            switch try here.deadEnd(along: -natural * g, on: problem) {
+            switch try here.deadEnd(along: -natural * g, on: problem, seeingCurvature: true) {
             case .stationary(let finding): return ended(.stationary, floor: finding)
             case .step(let found):
                 let there = try here.accepting(found, on: problem)
