@@ -6,6 +6,7 @@
 @_exported import Diagnostics
 @_exported import Differentiation
 @_exported import Globalization
+@_exported import GradientMethods
 @_exported import Helmholtz
 @_exported import LeastSquares
 @_exported import LinearAlgebra
@@ -25,8 +26,9 @@
 
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
-    NeuralModelsPlugin.self, StochasticGradientPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self, TestFunctionsPlugin.self,
-    PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self,
+    NeuralModelsPlugin.self, StochasticGradientPlugin.self, GradientMethodsPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self,
+    TestFunctionsPlugin.self, PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, DeepRitzPlugin.self,
+    ClassificationPlugin.self,
     DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
 ]
 

@@ -5,7 +5,7 @@ struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure the speed of the parts on this machine.",
         subcommands: [
-            BenchGradient.self, BenchProducts.self, BenchGaussNewton.self, BenchFactorization.self, BenchLBFGS.self, BenchAdam.self,
-            BenchDeepONet.self, BenchStartup.self,
+            BenchGradient.self, BenchProducts.self, BenchGaussNewton.self, BenchFactorization.self, BenchLBFGS.self, BenchTwoLoop.self,
+            BenchAdam.self, BenchDeepONet.self, BenchStartup.self,
         ])
 }

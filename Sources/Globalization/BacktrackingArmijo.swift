@@ -6,6 +6,7 @@ import OptimizationCore
 /// [`smallestShrink`, `largestShrink`] of it (Nocedal & Wright, *Numerical Optimization*, 2nd ed., §3.5; Dennis & Schnabel A6.3.1).
 /// Values only: no slope beyond φ′(0) is asked for. A non-finite trial is refused and shrinks the step by the geometric mean of the two
 /// bounds.
+/// On a ray with a ``Ray/reference`` above φ(0) the decrease is measured from there.
 public struct BacktrackingArmijo: LineSearch, Hashable {
     /// c₁ ∈ (0, ½).
     public var sufficientDecrease = 1e-4
@@ -44,7 +45,9 @@ public struct BacktrackingArmijo: LineSearch, Hashable {
             let sample = try ray.sample(at: α, needsSlope: false)
             if sample.value.isFinite {
                 anyFinite = true
-                if sample.value <= ray.value + sufficientDecrease * α * ray.slope { return LineSearchResult(.found(sample), trials: trial) }
+                if sample.value <= ray.reference + sufficientDecrease * α * ray.slope {
+                    return LineSearchResult(.found(sample), trials: trial)
+                }
                 let wish = minimiser(of: ray, at: α, sample.value, previous: previous)
                 previous = (α, sample.value)
                 α = Swift.min(Swift.max(wish, smallestShrink * α), largestShrink * α)
@@ -61,11 +64,14 @@ public struct BacktrackingArmijo: LineSearch, Hashable {
 
     /// The minimiser of the parabola through φ(0), φ′(0), φ(α), or of the cubic that also meets the previous sample.
     private func minimiser<Point>(of ray: Ray<Point>, at α: Double, _ value: Double, previous: (α: Double, value: Double)?) -> Double {
-        let (φ0, dφ0) = (ray.value, ray.slope)
-        let rest = value - φ0 - dφ0 * α
-        guard let previous else { return -dφ0 * α * α / (2 * rest) }
+        let (φ0, slope) = (ray.value, ray.slope)
+        let excess = value - φ0 - slope * α
+        guard let previous else { return -slope * α * α / (2 * excess) }
         let β = previous.α
-        let other = previous.value - φ0 - dφ0 * β
+        // Scaled by a power of two, so that no square overflows, and no bit depends on the scale of φ.
+        let unit = powerOfTwo(above: abs(slope))
+        let dφ0 = slope / unit
+        let (rest, other) = (excess / unit, (previous.value - φ0 - slope * β) / unit)
         let denominator = α * α * β * β * (α - β)
         let a = (β * β * rest - α * α * other) / denominator
         let b = (α * α * α * other - β * β * β * rest) / denominator

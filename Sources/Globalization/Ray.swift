@@ -9,13 +9,16 @@ public struct Ray<Point> {
     public let value: Double
     /// φ′(0) = ∇f(θ)ᵀp.
     public let slope: Double
+    /// What a search that is not monotone measures its decrease from: at least φ(0), which it is by default.
+    public let reference: Double
     private let evaluate: (_ α: Double, _ needsSlope: Bool) throws -> RaySample<Point>
 
     /// A ray from its value and slope at zero and a function that samples it; the sample's slope may be nil where none is asked for.
     public init(
-        value: Double, slope: Double, evaluate: @escaping (_ α: Double, _ needsSlope: Bool) throws -> RaySample<Point>
+        value: Double, slope: Double, reference: Double? = nil,
+        evaluate: @escaping (_ α: Double, _ needsSlope: Bool) throws -> RaySample<Point>
     ) {
-        (self.value, self.slope, self.evaluate) = (value, slope, evaluate)
+        (self.value, self.slope, self.reference, self.evaluate) = (value, slope, reference ?? value, evaluate)
     }
 
     /// The sample at step length α, with its slope if that is needed.
@@ -107,13 +110,24 @@ public enum LineSearchFailure: Hashable, Sendable, CustomStringConvertible {
 public protocol LineSearch: Configurable {
     /// Searches from a first trial at `initial` > 0. Throws only what the ray's own evaluation throws.
     func search<Point>(along ray: Ray<Point>, from initial: Double) throws -> LineSearchResult<Point>
+
+    /// The reference of a ray from `value`, which the history takes in: `value` itself for a search that is monotone.
+    func reference(for value: Double, in history: inout SearchHistory) -> Double
+}
+
+extension LineSearch {
+    public func reference(for value: Double, in history: inout SearchHistory) -> Double { value }
 }
 
 extension Field {
-    /// A line search chosen by its name among the built-in ones.
-    public static func lineSearch(_ name: String, _ path: Path<any LineSearch>, meaning: String) -> Field {
-        .variant(
-            name, among: [StrongWolfe.self, BacktrackingArmijo.self, GridLineSearch.self], meaning: meaning,
+    /// A line search chosen by its name among the built-in ones; those that look back at earlier losses only for a method that keeps
+    /// a ``SearchHistory``.
+    public static func lineSearch(_ name: String, _ path: Path<any LineSearch>, lookingBack: Bool = false, meaning: String) -> Field {
+        let kinds: [any LineSearch.Type] = [
+            StrongWolfe.self, MoreThuente.self, ApproximateWolfe.self, BacktrackingArmijo.self, ArmijoGoldstein.self, GridLineSearch.self,
+        ]
+        return .variant(
+            name, among: kinds + (lookingBack ? [NonmonotoneArmijo.self] : []), meaning: meaning,
             describe: { $0[keyPath: path].settings }
         ) { root, chosen in
             guard let search = chosen as? any LineSearch else { preconditionFailure("\(type(of: chosen)) is no line search") }

@@ -43,13 +43,17 @@ public struct Trial: Sendable {
     public let loss: LossValue
     /// ∇L there, if the search asked for a slope.
     public let gradient: Vector?
+
+    public init(parameters: Vector, loss: LossValue, gradient: Vector?) {
+        (self.parameters, self.loss, self.gradient) = (parameters, loss, gradient)
+    }
 }
 
 extension Standpoint {
     /// The ray φ(α) = L(θ + α·p) from here. A slope costs a gradient, a value alone a loss.
-    public func ray(along p: Vector, on problem: any DifferentiableProblem) -> Ray<Trial> {
+    public func ray(along p: Vector, on problem: any DifferentiableProblem, reference: Double? = nil) -> Ray<Trial> {
         let θ = parameters.values
-        return Ray(value: loss.total, slope: gradient.dot(p)) { α, needsSlope in
+        return Ray(value: loss.total, slope: gradient.dot(p), reference: reference) { α, needsSlope in
             let candidate = θ.adding(p, scaledBy: α)
             if !needsSlope {
                 let loss = try problem.loss(at: candidate)

@@ -25,6 +25,13 @@ public struct StrongWolfe: LineSearch, Hashable {
 
     public init() {}
 
+    /// With c₂ = 0.1: for directions without a step length of their own, such as gradients and conjugate ones.
+    public static var almostExact: StrongWolfe {
+        var search = StrongWolfe()
+        search.curvature = 0.1
+        return search
+    }
+
     public static let identifier = "strong-wolfe"
     public static let summary = "Bracketing and zooming with cubic interpolation to the strong Wolfe conditions."
     public static var fields: [Field<Self>] {
@@ -176,11 +183,14 @@ private struct WolfeSearch<Point> {
     /// The minimiser of the cubic through two values and slopes (Nocedal & Wright, eq. 3.59), or nil where it has none.
     private func cubicMinimiser(_ a: Endpoint<Point>, _ b: Endpoint<Point>) -> Double? {
         let span = b.α - a.α
-        let d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.α - b.α)
-        let discriminant = d1 * d1 - a.slope * b.slope
+        let sum = a.slope + b.slope - 3 * (a.value - b.value) / (a.α - b.α)
+        // Scaled by a power of two, so that no square overflows, and no bit depends on the scale of φ.
+        let unit = powerOfTwo(above: Swift.max(abs(sum), abs(a.slope), abs(b.slope)))
+        let (d1, slopeA, slopeB) = (sum / unit, a.slope / unit, b.slope / unit)
+        let discriminant = d1 * d1 - slopeA * slopeB
         guard discriminant >= 0 else { return nil }
         let d2 = span > 0 ? discriminant.squareRoot() : -discriminant.squareRoot()
-        let wish = b.α - span * (b.slope + d2 - d1) / (b.slope - a.slope + 2 * d2)
+        let wish = b.α - span * (slopeB + d2 - d1) / (slopeB - slopeA + 2 * d2)
         return wish.isFinite ? wish : nil
     }
 
@@ -192,4 +202,9 @@ private struct WolfeSearch<Point> {
     private func failed(_ failure: LineSearchFailure) -> LineSearchResult<Point> {
         LineSearchResult(.failed(failure, best: best), trials: trials)
     }
+}
+
+/// The least power of two that is above x; 1 where x is zero or not finite.
+func powerOfTwo(above x: Double) -> Double {
+    x > 0 && x.isFinite ? Double(sign: .plus, exponent: Swift.min(x.exponent + 1, 1023), significand: 1) : 1
 }

@@ -57,7 +57,7 @@ import Testing
         Refusal("stages.0.until={iterations: -1}", "stages.0.until.iterations", "not a whole number ≥ 0"),
         Refusal("stages.0.until={loss: 3}", "stages.0.until.loss", "should be a map of: below"),
         Refusal("stages.0.until={all: []}", "stages.0.until.all", "should be a list of rules"),
-        Refusal("stages.0.onBreakdown=explode", "stages.0.onBreakdown", "hand-over, stop or {restart: N}"),
+        Refusal("stages.0.onBreakdown=explode", "stages.0.onBreakdown", "hand-over, stop, {restart: N}, {clearMemory: N} or {shrink: N}"),
         Refusal("callbacks=[{name: early-stop, patience: 0}]", "callbacks.0.patience", "0 must be ≥ 1"),
         Refusal("callbacks=[{name: residual-adaptive-resampling}]", "whose points can be drawn anew", "rosenbrock is none"),
         Refusal("callbacks=[monitor-loss, monitor-loss]", "two callbacks are named “monitor-loss”"),

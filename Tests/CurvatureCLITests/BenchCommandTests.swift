@@ -142,6 +142,14 @@ import Testing
         }
     }
 
+    @Test func twoLoop() throws {
+        let report = try json(["two-loop", "--size", "5000", "--memory", "3", "--order", "40"])
+        #expect((report["size"] as? Int, report["memory"] as? Int, report["order"] as? Int) == (5000, 3, 40))
+        try checkSeconds(report)
+        try checkSeconds(report, "updateSeconds")
+        for key in ["GBs", "readingGBs", "fractionOfReading", "updateGBs"] { #expect(try #require(report[key] as? Double) > 0, "\(key)") }
+    }
+
     @Test func deepONet() throws {
         let path = folder.appendingPathComponent("operator.h5").path
         defer { try? FileManager.default.removeItem(at: folder) }

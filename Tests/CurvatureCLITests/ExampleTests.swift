@@ -47,7 +47,10 @@ import Testing
             "any", "all", "iterations", "seconds", "evaluations", "gradients", "loss", "gradientNorm", "relativeGradientNorm",
             "monitorLoss", "referenceError", "stalled", "monitorRising",
         ]
-        let parts = ["onBreakdown", "restart", "clipNorm", "batch", "sizes", "holding", "checkpoints", "trajectory", "data", "seed"]
+        let parts = [
+            "onBreakdown", "restart", "clearMemory", "shrink", "clipNorm", "batch", "sizes", "holding", "checkpoints", "trajectory", "data",
+            "seed",
+        ]
         for key in rules + parts { #expect(all.contains("\(key):"), "no example has “\(key)”") }
         // Every kind that can be chosen by name inside an optimizer: schedules, line searches, damping rules.
         let kinds = registry.optimizers.flatMap(\.schema).filter { $0.parts.count > 1 }.flatMap { $0.parts.map(\.name) }

@@ -24,6 +24,11 @@ import Testing
         Case(optimizer: "{name: l-bfgs, memory: 10}", iterations: 900, checkpointCadence: 20, resampling: 70),
         Case(optimizer: "{name: self-scaled-broyden}", iterations: 700, checkpointCadence: 20, resampling: 70),
         Case(optimizer: "{name: levenberg-marquardt}", iterations: 60, checkpointCadence: 2, resampling: 15),
+        Case(optimizer: "{name: l-bfgs-b, bounds: {all: [-2, 2]}}", iterations: 900, checkpointCadence: 20),
+        Case(optimizer: "{name: trust-region-quasi-newton}", iterations: 400, checkpointCadence: 20, resampling: 70),
+        Case(optimizer: "{name: nonlinear-cg, preconditioner: diagonal}", iterations: 500, checkpointCadence: 20, resampling: 70),
+        Case(optimizer: "{name: nesterov}", iterations: 600, checkpointCadence: 20),
+        Case(optimizer: "{name: barzilai-borwein}", iterations: 600, checkpointCadence: 20),
         Case(optimizer: "{name: gauss-newton}", iterations: 20, checkpointCadence: 1, resampling: 6),
         Case(
             optimizer: "{name: adam, learningRate: 1e-3, batch: {size: 100, holding: 3}}", iterations: 2500, checkpointCadence: 25,

@@ -183,6 +183,13 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         Pairing("adam", "logistic-regression", batch: 20),
         Pairing("l-bfgs", "logistic-regression", batch: 40), Pairing("adam", "antiderivative", batch: 3),
         Pairing("l-bfgs", "antiderivative"), Pairing("levenberg-marquardt", "antiderivative"), Pairing("gauss-newton", "antiderivative"),
+        Pairing("bfgs", "burgers"), Pairing("bfgs", "logistic-regression", batch: 40), Pairing("l-bfgs-b", "burgers", batch: 30),
+        Pairing("l-bfgs-b", "deep-ritz-1d"), Pairing("trust-region-quasi-newton", "burgers"),
+        Pairing("trust-region-quasi-newton", "deep-ritz-1d"), Pairing("gradient-descent", "burgers"),
+        Pairing("gradient-descent", "logistic-regression", batch: 20), Pairing("barzilai-borwein", "burgers"),
+        Pairing("barzilai-borwein", "deep-ritz-1d"), Pairing("heavy-ball", "antiderivative"), Pairing("heavy-ball", "deep-ritz-1d"),
+        Pairing("nesterov", "burgers"), Pairing("nesterov", "logistic-regression"), Pairing("nonlinear-cg", "burgers"),
+        Pairing("nonlinear-cg", "antiderivative"), Pairing("nonlinear-cg", "logistic-regression", batch: 20),
     ]
 
     @Test(arguments: pairings) func conforms(pairing: Pairing) throws { try pairing.check() }

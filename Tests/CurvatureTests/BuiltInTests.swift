@@ -6,7 +6,11 @@ import Testing
     @Test func everyBuiltInIsInstalledOnceAndDescribesItself() throws {
         let registry = try Registry.withBuiltIns()
         let names = registry.optimizers.map(\.name)
-        for name in ["adam", "l-bfgs", "self-scaled-broyden", "levenberg-marquardt", "gauss-newton"] { #expect(names.contains(name)) }
+        for name in [
+            "adam", "l-bfgs", "l-bfgs-b", "bfgs", "self-scaled-broyden", "trust-region-quasi-newton", "gradient-descent",
+            "barzilai-borwein",
+            "heavy-ball", "nesterov", "nonlinear-cg", "levenberg-marquardt", "gauss-newton",
+        ] { #expect(names.contains(name)) }
         let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.callbacks
         for entry in entries {
             #expect(!entry.summary.isEmpty && entry.name == entry.name.lowercased())
@@ -41,7 +45,10 @@ import Testing
 
     /// A stationary end says what the method measured and the threshold that it is at or below, in a resumed run too.
     @Test func aStationaryEndSaysWhy() throws {
-        let methods: [any Optimizer] = [LBFGS(), SelfScaledBroyden(), LevenbergMarquardt(), GaussNewton()]
+        let methods: [any Optimizer] = [
+            LBFGS(), LBFGSB(), BFGS(), SelfScaledBroyden(), TrustRegionQuasiNewton(), ConjugateGradient(), LevenbergMarquardt(),
+            GaussNewton(),
+        ]
         for method in methods {
             func stage<O: Optimizer>(_ method: O) -> Stage<ZooProblem> { Stage(dynamic: "only", method, until: .iterations(3000)) }
             let pipeline = Pipeline(minimizing: ZooProblem.helicalValley, stages: [stage(method)])

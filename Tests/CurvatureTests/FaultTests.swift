@@ -46,6 +46,9 @@ import Testing
     static let methods = [
         Method("adam", Adam(learningRate: 1e-2)), Method("l-bfgs", LBFGS()), Method("self-scaled-broyden", SelfScaledBroyden()),
         Method("levenberg-marquardt", LevenbergMarquardt()), Method("gauss-newton", GaussNewton()),
+        Method("l-bfgs-b", LBFGSB()), Method("bfgs", BFGS()), Method("trust-region-quasi-newton", TrustRegionQuasiNewton()),
+        Method("gradient-descent", GradientDescent()), Method("barzilai-borwein", BarzilaiBorwein()), Method("heavy-ball", HeavyBall()),
+        Method("nesterov", Nesterov()), Method("nonlinear-cg", ConjugateGradient()),
         Method("clipped", Clipped(Adam(learningRate: 1e-2), norm: 1)),
         Method("batched", Batched(Adam(learningRate: 1e-2), size: 20, holding: 2), samples: true),
         Method("batched-lbfgs", Batched(LBFGS(), size: 20, holding: 5), samples: true),
@@ -53,7 +56,7 @@ import Testing
 
     @Test(arguments: methods, FaultInjector.Kind.allCases) func inEvaluations(_ method: Method, kind: FaultInjector.Kind) throws {
         for (iteration, healthy) in [(0, 0), (0, 1), (1, 0), (3, 1), (4, 2)] {
-            for policy in [RecoveryPolicy.handOver, .restart(atMost: 2), .stop] {
+            for policy in [RecoveryPolicy.handOver, .restart(atMost: 2), .clearMemory(atMost: 2), .shrink(atMost: 2), .stop] {
                 let folder = try Folder()
                 let course = try method.run(kind, iteration, healthy, policy, folder.run)
                 let (result, seen) = (course.result, course.seen)
@@ -77,6 +80,17 @@ import Testing
                 case .restart:
                     #expect(recoveries.count == 1 && recoveries[0].detail.hasSuffix("begins anew from the best point"), "\(place)")
                     #expect(result.stages.map(\.name) == [method.name, method.name, "last"], "\(place)")
+                case .clearMemory:
+                    #expect(
+                        recoveries.count == 1 && recoveries[0].detail.hasSuffix("goes on where it stands, its memory cleared"), "\(place)")
+                    #expect(result.stages.map(\.name) == [method.name, method.name, "last"], "\(place)")
+                case .shrink:
+                    // A method without a step to shorten hands over.
+                    let shortens = recoveries.first?.detail.hasSuffix("goes on where it stands with shorter steps") == true
+                    #expect(
+                        recoveries.count == 1 && (shortens || recoveries[0].detail.hasSuffix("hands over from the best point")), "\(place)")
+                    #expect(
+                        result.stages.map(\.name) == (shortens ? [method.name, method.name, "last"] : [method.name, "last"]), "\(place)")
                 case .stop:
                     #expect(recoveries.isEmpty && result.stages.count == 1, "\(place)")
                     guard case .brokeDown = result.outcome else {

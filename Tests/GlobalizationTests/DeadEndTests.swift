@@ -34,6 +34,35 @@ private struct Claimed: DifferentiableProblem {
         #expect(finding.measured > 0 && finding.measured <= finding.threshold && finding.relation == "≤", "\(finding)")
     }
 
+    /// L = 1 + ½κ(x − 1 − δ)²: the whole decrease, ½κδ², is below L's last bits, though the slope is far from zero.
+    @Test func aMinimumBeforeTheFirstVisibleStepIsStationary() throws {
+        struct Steep: DifferentiableProblem {
+            let κ = 1e12
+            let δ = 1e-14
+            var name: String { "steep" }
+            var identity: Setting { .scalar(name) }
+            var layout: ParameterLayout { ParameterLayout(count: 1) }
+            func initialParameters(from random: inout RandomStream) -> Parameters { Parameters([1]) }
+            func loss(at θ: Vector) -> LossValue { lossAndGradient(at: θ).loss }
+            func lossAndGradient(at θ: Vector) -> Evaluation {
+                let x = θ[0] - 1 - δ
+                return Evaluation(loss: LossValue(1 + 0.5 * κ * x * x), gradient: [κ * x])
+            }
+        }
+        let here = Standpoint(at: Parameters([1]), Steep().lossAndGradient(at: [1]))
+        #expect(here.gradient.norm > 1e-3)
+        guard case .stationary(let finding) = try here.deadEnd(along: [1], on: Steep(), seeingCurvature: true) else {
+            Issue.record("a hidden minimum was not seen")
+            return
+        }
+        // A Newton-like method is not told so: its step may be a wrong one.
+        guard case .unexplained = try here.deadEnd(along: [1], on: Steep()) else {
+            Issue.record("the curvature along a step was taken for all there is")
+            return
+        }
+        #expect(finding.measured <= finding.threshold)
+    }
+
     @Test func aWrongGradientIsUnexplained() throws {
         let lying = Claimed(value: { x, y in x + y }, claimed: [-1, -1])
         guard case .unexplained = try lying.standpoint.deadEnd(along: [1, 1], on: lying) else {

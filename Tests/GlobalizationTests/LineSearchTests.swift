@@ -172,4 +172,189 @@ enum MoréThuente {
         let uphill = Curve(name: "uphill") { α in (α, 1) }
         #expect(try GridLineSearch().search(along: uphill.ray, from: 1).failure == .noDecrease)
     }
+
+    /// Coarse to fine: the same step as all of the grid where φ falls and then rises over it, with few of its trials.
+    @Test(arguments: [0.9, 0.26, 3e-3, 1e-5, 2e-8, 1e-9]) func coarseToFineFindsTheSameStep(minimum: Double) throws {
+        let curve = Curve(name: "grid") { α in
+            α > 0.6 ? (.nan, .nan) : ((α - minimum) * (α - minimum), 2 * (α - minimum))
+        }
+        var rule = GridLineSearch()
+        let whole = try rule.search(along: curve.ray, from: 1)
+        for stride in [2, 4, 8] {
+            rule.stride = stride
+            let coarse = try rule.search(along: curve.ray, from: 1)
+            #expect(coarse.found?.stepLength == whole.found?.stepLength)
+            #expect(coarse.trials <= 31 / stride + 1 + 2 * Int(log2(Double(stride))))
+        }
+        #expect(whole.trials == 31)
+    }
+
+    @Test(arguments: MoréThuente.all, [1e-3, 1e-1, 1e1, 1e3]) func goldsteinHolds(curve: Curve, initial: Double) throws {
+        let rule = ArmijoGoldstein()
+        let result = try rule.search(along: curve.ray, from: initial)
+        let sample = try #require(result.found, "\(String(describing: result.failure))")
+        let (φ0, d0) = curve.f(0)
+        let φ = curve.f(sample.stepLength).0
+        #expect(φ <= φ0 + 0.25 * sample.stepLength * d0 && φ >= φ0 + 0.75 * sample.stepLength * d0)
+        #expect(result.trials <= rule.maximumTrials && sample.slope == nil)
+    }
+
+    @Test func goldsteinFailsWithAReason() throws {
+        let barrier = Curve(name: "barrier") { α in α < 1e-6 ? ((α - 1) * (α - 1), 2 * (α - 1)) : (.infinity, .nan) }
+        #expect(try ArmijoGoldstein().search(along: barrier.ray, from: 1).found == nil)
+        #expect(try ArmijoGoldstein().search(along: barrier.ray, from: 1).usable != nil)
+        let linear = Curve(name: "linear") { α in (-α, -1) }
+        guard case .unbounded = try ArmijoGoldstein().search(along: linear.ray, from: 1).failure else {
+            Issue.record("an unbounded descent was bounded")
+            return
+        }
+        let broken = Curve(name: "broken") { α in α == 0 ? (1, -1) : (.nan, .nan) }
+        #expect(try ArmijoGoldstein().search(along: broken.ray, from: 1).failure == .noFiniteTrial)
+        let lying = Curve(name: "wrong slope") { α in (1 + α, -1) }
+        #expect(try ArmijoGoldstein().search(along: lying.ray, from: 1).usable == nil)
+    }
+
+    /// The reference of the last losses lets a step rise above the present one, and no farther than that.
+    @Test func nonmonotoneSearchesLookBack() throws {
+        let hill = Curve(name: "hill") { α in (1 + α * α - 0.1 * α, 2 * α - 0.1) }
+        func search(_ rule: NonmonotoneArmijo, after values: [Double]) throws -> RaySample<Double>? {
+            var history = SearchHistory()
+            for value in values { _ = rule.reference(for: value, in: &history) }
+            let reference = rule.reference(for: 1, in: &history)
+            let (value, slope) = hill.f(0)
+            let ray = Ray(value: value, slope: slope, reference: reference) { α, _ in
+                RaySample(stepLength: α, value: hill.f(α).0, slope: nil, point: α)
+            }
+            return try rule.search(along: ray, from: 1).found
+        }
+        let monotone = try #require(try search(NonmonotoneArmijo(.recentMaximum), after: []))
+        #expect(monotone.value < 1)
+        #expect(try search(NonmonotoneArmijo(.recentMaximum), after: [5])?.stepLength == 1)
+        #expect(try search(NonmonotoneArmijo(.weightedMean), after: [5])?.stepLength == 1)
+        // Forgotten: ten losses ago, and with η = 0.
+        let long = [5] + [Double](repeating: 1, count: 9)
+        #expect(try search(NonmonotoneArmijo(.recentMaximum), after: long)?.stepLength == monotone.stepLength)
+        var forgetful = NonmonotoneArmijo(.weightedMean)
+        forgetful.forgetting = 0
+        #expect(try search(forgetful, after: [5])?.stepLength == monotone.stepLength)
+    }
+
+    /// Rₖ of Zhang and Hager by hand: C₁ = f₁; Q₂ = 1.85, C₂ = (0.85·f₁ + f₂)/1.85.
+    @Test func theWeightedMeanIsThePapers() {
+        var history = SearchHistory()
+        let rule = NonmonotoneArmijo()
+        #expect(rule.reference(for: 4, in: &history) == 4)
+        #expect(abs(rule.reference(for: 1, in: &history) - (0.85 * 4 + 1) / 1.85) < 1e-15)
+        #expect(abs(history.weight - 1.85) < 1e-15)
+    }
+}
+
+@Suite struct MoreThuenteTests {
+    /// The paper's starts, with its pairs of constants for each function.
+    @Test(arguments: MoréThuente.all, [1e-3, 1e-1, 1e1, 1e3]) func conditionsHold(curve: Curve, initial: Double) throws {
+        var rule = MoreThuente()
+        for (c1, c2) in [(1e-4, 0.9), (1e-3, 1e-2), (0.1, 0.1001)] {
+            (rule.sufficientDecrease, rule.curvature) = (c1, c2)
+            let result = try rule.search(along: curve.ray, from: initial)
+            let sample = try #require(result.found, "c₁ \(c1), c₂ \(c2): \(String(describing: result.failure))")
+            let (φ0, d0) = curve.f(0)
+            let (φ, d) = curve.f(sample.stepLength)
+            #expect(φ <= φ0 + c1 * sample.stepLength * d0 + rule.roundingAllowance * abs(φ0))
+            #expect(abs(d) <= c2 * abs(d0))
+            #expect(result.trials <= 30)
+        }
+    }
+
+    /// Tables I–VI of the paper: evaluations and steps, as printed, from four starts, with each table's constants.
+    @Test func thePapersTables() throws {
+        let starts = [1e-3, 0.1, 10, 1e3]
+        let tables: [(curve: Curve, c1: Double, c2: Double, trials: [Int], steps: [Double], halves: [Double])] = [
+            (MoréThuente.all[0], 1e-3, 0.1, [6, 3, 1, 4], [1.4, 1.4, 10, 37], [0.05, 0.05, 0.5, 0.5]),
+            (MoréThuente.all[1], 0.1, 0.1, [12, 8, 8, 11], [1.6, 1.6, 1.6, 1.6], [0.05, 0.05, 0.05, 0.05]),
+            (MoréThuente.all[2], 0.1, 0.1, [12, 12, 10, 13], [1.0, 1.0, 1.0, 1.0], [0.05, 0.05, 0.05, 0.05]),
+            (MoréThuente.all[3], 1e-3, 1e-3, [4, 1, 3, 4], [0.08, 0.10, 0.35, 0.83], [0.005, 0.005, 0.005, 0.005]),
+            (MoréThuente.all[4], 1e-3, 1e-3, [6, 3, 7, 8], [0.075, 0.078, 0.073, 0.076], [5e-4, 5e-4, 5e-4, 5e-4]),
+            (MoréThuente.all[5], 1e-3, 1e-3, [13, 11, 8, 11], [0.93, 0.93, 0.92, 0.92], [0.005, 0.005, 0.005, 0.005]),
+        ]
+        for table in tables {
+            var rule = MoreThuente()
+            (rule.sufficientDecrease, rule.curvature, rule.roundingAllowance) = (table.c1, table.c2.nextUp, 0)
+            for (k, start) in starts.enumerated() {
+                let result = try rule.search(along: table.curve.ray, from: start)
+                #expect(result.trials == table.trials[k], "\(table.curve.name) from \(start)")
+                let step = result.found?.stepLength ?? .nan
+                #expect(abs(step - table.steps[k]) <= table.halves[k] * (1 + 1e-9), "\(table.curve.name) from \(start)")
+            }
+        }
+    }
+
+    @Test(arguments: [0.5, 1.5, 100, 1e8]) func nonFiniteRegionsAreLeft(initial: Double) throws {
+        let barrier = Curve(name: "barrier") { α in α < 1 ? (-log(1 - α) - 2 * α, 1 / (1 - α) - 2) : (.nan, .nan) }
+        let sample = try #require(try MoreThuente().search(along: barrier.ray, from: initial).found)
+        #expect(sample.stepLength > 0 && sample.stepLength < 1)
+        #expect(abs(barrier.f(sample.stepLength).1) <= 0.9)
+    }
+
+    @Test func failuresAreTyped() throws {
+        let linear = Curve(name: "linear") { α in (-α, -1) }
+        let unbounded = try MoreThuente().search(along: linear.ray, from: 1)
+        guard case .unbounded = unbounded.failure else {
+            Issue.record("an unbounded descent ended as \(unbounded.end)")
+            return
+        }
+        #expect(unbounded.usable != nil)
+        let uphill = Curve(name: "uphill") { α in (α, 1) }
+        #expect(try MoreThuente().search(along: uphill.ray, from: 1).failure == .notDescending(slope: 1))
+        let broken = Curve(name: "broken") { α in α == 0 ? (1, -1) : (.nan, .nan) }
+        #expect(try MoreThuente().search(along: broken.ray, from: 1).failure == .noFiniteTrial)
+        let lying = Curve(name: "wrong slope") { α in (1 + α, -1) }
+        #expect(try MoreThuente().search(along: lying.ray, from: 1).usable == nil)
+    }
+}
+
+@Suite struct ApproximateWolfeTests {
+    @Test(arguments: MoréThuente.all, [1e-3, 1e-1, 1e1, 1e3]) func conditionsHold(curve: Curve, initial: Double) throws {
+        var rule = ApproximateWolfe()
+        for σ in [0.9, 0.1] {
+            rule.curvature = σ
+            let result = try rule.search(along: curve.ray, from: initial)
+            let sample = try #require(result.found, "σ \(σ): \(String(describing: result.failure))")
+            let (φ0, d0) = curve.f(0)
+            let (φ, d) = curve.f(sample.stepLength)
+            #expect(d >= σ * d0)
+            let isWolfe = φ <= φ0 + 0.1 * sample.stepLength * d0
+            #expect(isWolfe || (d <= -0.8 * d0 && φ <= φ0 + 1e-6 * abs(φ0)))
+            #expect(result.trials <= 50)
+        }
+    }
+
+    /// Where values are rounding error and slopes are not, the search by slopes ends and the one without allowance does not.
+    @Test func slopesAreWhatEndsItNearAMinimiser() throws {
+        let flat = Curve(name: "flat") { α in (α == 0 ? 1 : 1 + 4e-16, 2e-15 * (α - 1)) }
+        var rule = ApproximateWolfe()
+        let sample = try #require(try rule.search(along: flat.ray, from: 40).found)
+        #expect(flat.f(sample.stepLength).1 >= -0.9 * 2e-15 && flat.f(sample.stepLength).1 <= 0.8 * 2e-15)
+        rule.roundingAllowance = 0
+        #expect(try rule.search(along: flat.ray, from: 40).found == nil)
+    }
+
+    @Test(arguments: [0.5, 1.5, 100, 1e8]) func nonFiniteRegionsAreLeft(initial: Double) throws {
+        let barrier = Curve(name: "barrier") { α in α < 1 ? (-log(1 - α) - 2 * α, 1 / (1 - α) - 2) : (.nan, .nan) }
+        let sample = try #require(try ApproximateWolfe().search(along: barrier.ray, from: initial).found)
+        #expect(sample.stepLength > 0 && sample.stepLength < 1)
+    }
+
+    @Test func failuresAreTyped() throws {
+        let linear = Curve(name: "linear") { α in (-α, -1) }
+        // σφ′(0) ≤ φ′(α) never holds: it expands until its trials end.
+        #expect(try ApproximateWolfe().search(along: linear.ray, from: 1).failure == .trialsExhausted)
+        #expect(try ApproximateWolfe().search(along: linear.ray, from: 1).usable != nil)
+        let broken = Curve(name: "broken") { α in α == 0 ? (1, -1) : (.nan, .nan) }
+        let nothing = try ApproximateWolfe().search(along: broken.ray, from: 1)
+        #expect(nothing.failure == .noFiniteTrial && nothing.usable == nil && nothing.trials <= 50)
+        let lying = Curve(name: "wrong slope") { α in (1 + α, -1) }
+        #expect(try ApproximateWolfe().search(along: lying.ray, from: 1).usable == nil)
+        let uphill = Curve(name: "uphill") { α in (α, 1) }
+        #expect(try ApproximateWolfe().search(along: uphill.ray, from: 1).failure == .notDescending(slope: 1))
+    }
 }

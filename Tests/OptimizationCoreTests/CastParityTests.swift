@@ -84,6 +84,17 @@ private func capabilities(of problem: any Problem) -> [String] {
         #expect(samples?.need.contains("SampledProblem") == true)
     }
 
+    // MARK: Transformed losses
+
+    /// √L is a sum of squares where L is one, log L never; all else is as the base has it.
+    @Test(arguments: [Bare(), Bowl(), Clouds(), Everything()] as [any Problem])
+    func transformedLossesOfferWhatTheirBasesOffer(problem: any Problem) {
+        func root<P: Problem>(_ problem: P) -> any Problem { Transformed(problem, by: SquareRoot.self) }
+        func logarithm<P: Problem>(_ problem: P) -> any Problem { Transformed(problem, by: Logarithm.self) }
+        #expect(capabilities(of: root(problem)) == capabilities(of: problem))
+        #expect(capabilities(of: logarithm(problem)) == capabilities(of: problem).filter { $0 != "least squares" })
+    }
+
     // MARK: The fault injector
 
     @Test(arguments: [Bare(), Bowl(), Clouds(), Everything()] as [any Problem])

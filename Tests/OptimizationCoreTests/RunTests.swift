@@ -299,6 +299,66 @@ private struct Versioned: Optimizer {
         #expect(result.best?.parameters.values == [7] && result.best?.value == 0.5)
     }
 
+    /// With its memory cleared the stage goes on from θ = 5, where it stands, not from the best point.
+    @Test func aStageGoesOnWithItsMemoryCleared() throws {
+        let recorder = Recorder()
+        let result = try pipeline(.clearMemory(atMost: 1)).start(callbacks: [recorder])
+        #expect(result.stages.map(\.name) == ["fragile", "fragile", "last"])
+        #expect(recorder.log.events.filter { $0 == "recovered: goes on where it stands, its memory cleared" }.count == 1)
+        // 5 steps, 5 more, then handed over at θ = 7, the best, and stepped once.
+        #expect(result.stages.map(\.iterations) == [6, 6, 1])
+        #expect(result.parameters.values == [8])
+    }
+
+    /// L = ½(θ − 1)², no number beyond θ = 1.5. Steps of 1.7·∇L leap the wall from θ = 0, halved ones do not.
+    private struct Walled: DifferentiableProblem {
+        var name: String { "walled" }
+        var identity: Setting { .scalar(name) }
+        var layout: ParameterLayout { ParameterLayout(count: 1) }
+        func initialParameters(from random: inout RandomStream) -> Parameters { Parameters([0]) }
+        func loss(at θ: Vector) -> LossValue { LossValue(θ[0] > 1.5 ? .nan : 0.5 * (θ[0] - 1) * (θ[0] - 1)) }
+        func lossAndGradient(at θ: Vector) -> Evaluation { Evaluation(loss: loss(at: θ), gradient: [θ[0] - 1]) }
+    }
+
+    @Test func stepsAreShortenedAndTriedAgain() throws {
+        let recorder = Recorder()
+        let pipeline = Pipeline(minimizing: Walled()) {
+            Stage("long", Steepest(rate: 1.7), until: .iterations(20), onBreakdown: .shrink(atMost: 2))
+        }
+        let result = try pipeline.start(callbacks: [recorder])
+        let run = try pipeline.begin()
+        _ = try run.finish()
+        #expect(result.stages.map(\.outcome.name) == ["broke down", "budget spent"])
+        #expect(recorder.log.events.contains("recovered: goes on where it stands with shorter steps"))
+        #expect(abs(result.parameters.values[0] - 1) < 1e-8)
+        // Cut anywhere, the scale of the steps goes on with the run.
+        for cut in 1..<20 {
+            let first = try pipeline.begin()
+            for _ in 0..<cut { try first.advance() }
+            let resumed = try pipeline.restore(from: first.snapshot())
+            _ = try resumed.finish()
+            #expect(resumed.snapshot().withoutClock.differences(from: run.snapshot().withoutClock) == [], "cut after \(cut)")
+        }
+    }
+
+    @Test func whatHasNoStepToShortenHandsOver() throws {
+        let recorder = Recorder()
+        let result = try pipeline(.shrink(atMost: 3)).start(callbacks: [recorder])
+        #expect(result.stages.map(\.name) == ["fragile", "last"])
+        #expect(recorder.log.events.contains("recovered: hands over from the best point"))
+    }
+
+    @Test func policiesAreRead() throws {
+        let read = ["restart": RecoveryPolicy.restart(atMost: 2), "clearMemory": .clearMemory(atMost: 2), "shrink": .shrink(atMost: 2)]
+        for (key, policy) in read {
+            let setting = Setting.map([.init(key, .integer(2))])
+            #expect(try RecoveryPolicy(setting, path: "onBreakdown") == policy)
+        }
+        for wrong in [Setting.map([.init("shrink", .integer(-1))]), .map([.init("grow", .integer(1))]), .scalar("shrink"), .map([])] {
+            #expect(throws: ConfigurationError.self) { try RecoveryPolicy(wrong, path: "onBreakdown") }
+        }
+    }
+
     @Test func aRunCanEndWithABreakdown() throws {
         let result = try pipeline(.stop).start()
         #expect(result.outcome == .brokeDown(Breakdown(.lineSearch, "as the script says")))

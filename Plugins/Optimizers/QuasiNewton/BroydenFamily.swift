@@ -6,10 +6,12 @@ import LinearAlgebra
     import Darwin
 #endif
 
-/// A member of the self-scaled Broyden family: how θ and τ are chosen.
+/// A member of the Broyden family, self-scaled or not: how θ and τ are chosen.
 public enum BroydenVariant: String, CaseIterable, Sendable, Hashable {
     /// θ = 0, τ = 1: the textbook update.
     case bfgs = "bfgs"
+    /// θ = 1, τ = 1: Davidon, Fletcher and Powell's, which recovers slowly from curvatures that it took for too large.
+    case dfp = "dfp"
     /// θ = 0, τ = min(1, 1/b): Al-Baali's self-scaled BFGS.
     case selfScaledBFGS = "ss-bfgs-ab"
     /// θ = 0, τ = 1/b: Oren and Luenberger's.
@@ -44,6 +46,7 @@ package struct BroydenUpdate {
         let θ: Double
         switch variant {
         case .bfgs, .selfScaledBFGS, .orenLuenberger: θ = 0
+        case .dfp: θ = 1
         case .selfScaledBroyden1:
             let symmetricRankOne = 1 / (1 - b)
             θ = b > 1 ? Swift.max(θminus, symmetricRankOne) : Swift.min(Swift.max(1, b * (1 + c)), symmetricRankOne)
@@ -52,7 +55,7 @@ package struct BroydenUpdate {
         }
         let scale = Swift.min(1, 1 / b)
         switch variant {
-        case .bfgs: τ = 1
+        case .bfgs, .dfp: τ = 1
         case .selfScaledBFGS: τ = scale
         case .orenLuenberger: τ = 1 / b
         case .selfScaledBroyden1, .selfScaledBroyden2, .selfScaledBroyden3:

@@ -59,6 +59,8 @@ public struct Batched<Base: Optimizer>: Optimizer {
         try base.adapt(&state.base, to: try view(of: problem, state.schedule))
     }
 
+    public func shortenSteps(_ state: inout BatchedState<Base.State>) -> Bool { base.shortenSteps(&state.base) }
+
     /// What the base holds besides what grows with the residuals, whose number in a batch only the problem knows.
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
         base.workingMemory(parameters: parameters, residuals: nil)

@@ -29,8 +29,10 @@ public struct FirstOrderState<Memory: Checkpointable>: OptimizerState {
     /// Steps committed.
     public var step: Int
     public var memory: Memory
+    /// The factor of every step: 1, or halved by each recovery from a breakdown that shortens steps.
+    public var stepScale = 1.0
 
-    public static var formatVersion: Int { 2 }
+    public static var formatVersion: Int { 3 }
 
     public func encode(into archive: inout Archive) {
         archive.set("parameters", parameters)
@@ -39,6 +41,7 @@ public struct FirstOrderState<Memory: Checkpointable>: OptimizerState {
         archive.set("gradient", gradient)
         archive.set("step", step)
         archive.set("memory", memory)
+        archive.set("stepScale", stepScale)
     }
 
     public init(at parameters: Parameters, _ value: Evaluation, step: Int = 0, memory: Memory) {
@@ -50,6 +53,7 @@ public struct FirstOrderState<Memory: Checkpointable>: OptimizerState {
         self.init(
             at: try archive.value("parameters"), Evaluation(loss: loss, gradient: try archive.vector("gradient")),
             step: try archive.count("step"), memory: try archive.value("memory"))
+        stepScale = try archive.double("stepScale")
         guard gradient.count == parameters.count else {
             throw ArchiveError(entry: "gradient", reason: "\(gradient.count) values for \(parameters.count) parameters")
         }
@@ -70,7 +74,7 @@ extension FirstOrderMethod {
         guard state.gradient.isFinite else { return brokeDown(at: state.parameters.values) }
         var (update, memory) = (state.gradient, state.memory)
         self.update(&update, at: state.parameters.values, step: state.step + 1, memory: &memory)
-        let candidate = state.parameters.values.adding(update, scaledBy: -1)
+        let candidate = state.parameters.values.adding(update, scaledBy: -state.stepScale)
         let value = try problem.lossAndGradient(at: candidate)
         guard value.isFinite else { return brokeDown(at: candidate) }
         state.parameters.values = candidate
@@ -78,7 +82,13 @@ extension FirstOrderMethod {
         state.gradient = value.gradient
         state.memory = memory
         state.step += 1
-        return StepReport(loss: value.loss, gradientNorm: value.gradient.norm, stepLength: update.norm)
+        return StepReport(loss: value.loss, gradientNorm: value.gradient.norm, stepLength: state.stepScale * update.norm)
+    }
+
+    /// Halves every step from now on.
+    public func shortenSteps(_ state: inout FirstOrderState<Memory>) -> Bool {
+        state.stepScale *= 0.5
+        return true
     }
 
     public func adapt(_ state: inout FirstOrderState<Memory>, to problem: any DifferentiableProblem) throws {

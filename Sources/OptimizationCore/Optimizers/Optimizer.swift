@@ -30,6 +30,10 @@ public protocol Optimizer<Objective>: Sendable {
     /// values at the parameters belong to the batch before. By default as for a new version.
     func adapt(_ state: inout State, toBatch batch: Objective) throws
 
+    /// Shortens the steps to come after a breakdown, where the state holds what makes them long (a scale, a radius): the parameters and what
+    /// was learned stay. Returns false, as by default, where there is nothing to shorten.
+    func shortenSteps(_ state: inout State) -> Bool
+
     /// The bytes that the method will hold, for the preflight: `nil` where it cannot say.
     func workingMemory(parameters: Int, residuals: Int?) -> Int?
 
@@ -43,6 +47,8 @@ extension Optimizer {
     }
 
     public func adapt(_ state: inout State, toBatch batch: Objective) throws { try adapt(&state, to: batch) }
+
+    public func shortenSteps(_ state: inout State) -> Bool { false }
 
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? { nil }
 

@@ -90,6 +90,11 @@ public enum RecoveryPolicy: Sendable, Hashable {
     case handOver
     /// The stage begins anew from the best point, at most so many times, then hands over.
     case restart(atMost: Int)
+    /// The stage goes on from where it stands with the method's memory cleared, at most so many times, then hands over.
+    case clearMemory(atMost: Int)
+    /// The stage goes on from where it stands, with what the method has learned and shorter steps (``Optimizer/shortenSteps(_:)``), at most so
+    /// many times, then hands over; at once where the method has no step to shorten.
+    case shrink(atMost: Int)
     /// The run ends.
     case stop
 
@@ -97,7 +102,17 @@ public enum RecoveryPolicy: Sendable, Hashable {
         switch self {
         case .handOver: .scalar("hand-over")
         case .restart(let count): .map([.init("restart", .integer(count))])
+        case .clearMemory(let count): .map([.init("clearMemory", .integer(count))])
+        case .shrink(let count): .map([.init("shrink", .integer(count))])
         case .stop: .scalar("stop")
+        }
+    }
+
+    /// How often the stage may go on itself.
+    var attempts: Int {
+        switch self {
+        case .restart(let count), .clearMemory(let count), .shrink(let count): count
+        case .handOver, .stop: 0
         }
     }
 }

@@ -13,7 +13,7 @@ import LinearAlgebra
 /// | a stage that ended … | is followed by … |
 /// |---|---|
 /// | converged, stalled, budget spent | the next stage, from its last parameters |
-/// | broke down | what its ``RecoveryPolicy`` says, from the best point |
+/// | broke down | what its ``RecoveryPolicy`` says: the next stage or itself again from the best point, itself where it stands |
 /// | interrupted, stopped | nothing: the run ends |
 ///
 /// Carried over: the parameters, the problem as revised so far, the best point, the counted work, the callbacks' states. Begun anew:

@@ -157,7 +157,8 @@ extension Run {
     }
 
     private enum Continuation {
-        case restart(Recovery)
+        /// The same stage again: from the best point or where it stands, by a state of its own or with the one that it has.
+        case again(Recovery, fromBest: Bool, keepingState: Bool)
         case nextStage(Recovery?)
     }
 
@@ -166,8 +167,15 @@ extension Run {
         let isLast = cursor.stage + 1 == pipeline.stages.count
         guard case .brokeDown(let breakdown) = ending else { return isLast ? nil : .nextStage(nil) }
         func recovery(_ action: String) -> Recovery { Recovery(breakdown: breakdown, policy: stage.onBreakdown, action: action) }
-        if case .restart(let limit) = stage.onBreakdown, cursor.restarts < limit {
-            return .restart(recovery("begins anew from the best point"))
+        if cursor.restarts < stage.onBreakdown.attempts {
+            switch stage.onBreakdown {
+            case .restart: return .again(recovery("begins anew from the best point"), fromBest: true, keepingState: false)
+            case .clearMemory:
+                return .again(recovery("goes on where it stands, its memory cleared"), fromBest: false, keepingState: false)
+            case .shrink where execution.shortenSteps():
+                return .again(recovery("goes on where it stands with shorter steps"), fromBest: false, keepingState: true)
+            case .shrink, .handOver, .stop: break
+            }
         }
         if isLast || stage.onBreakdown == .stop { return nil }
         return .nextStage(recovery("hands over from the best point"))
@@ -178,10 +186,11 @@ extension Run {
         guard let continuation = continuation(after: ending) else { return try end(with: ending) }
         try closeStage(with: ending)
         switch continuation {
-        case .restart(let recovery):
+        case .again(let recovery, let fromBest, let keepingState):
             cursor.restarts += 1
             try announce(.recovered(recovery))
-            try beginStage(cursor.stage, from: best?.parameters ?? execution.parameters)
+            let start = fromBest ? best?.parameters ?? execution.parameters : execution.parameters
+            try beginStage(cursor.stage, from: start, keepingState: keepingState)
         case .nextStage(let recovery):
             cursor.restarts = 0
             if let recovery { try announce(.recovered(recovery)) }
@@ -199,14 +208,14 @@ extension Run {
         try announce(.stageEnded(summary))
     }
 
-    private func beginStage(_ index: Int, from parameters: Parameters) throws {
+    private func beginStage(_ index: Int, from parameters: Parameters, keepingState: Bool = false) throws {
         cursor.stage = index
         cursor.iteration = 0
         (ruleMemory, report) = (RuleMemory(), nil)
         workBeforeStage = problem.counter.counts
         endedStages = summaries.count
         clock.beginStage()
-        execution = try stage.begin(problem, parameters)
+        if !keepingState { execution = try stage.begin(problem, parameters) }
         try announce(.stageStarted)
     }
 

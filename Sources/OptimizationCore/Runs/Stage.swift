@@ -100,6 +100,8 @@ extension Stage where P: TwiceDifferentiableProblem & SampledProblem {
 protocol Execution {
     var parameters: Parameters { get }
     mutating func step() throws -> StepReport
+    /// Shortens the method's steps, if it has a step to shorten.
+    mutating func shortenSteps() -> Bool
     /// Goes on with another version of the problem.
     mutating func adapt(to problem: some Problem) throws
     func archive() -> Archive
@@ -113,6 +115,8 @@ struct Running<O: Optimizer>: Execution {
     var parameters: Parameters { state.parameters }
 
     mutating func step() throws -> StepReport { try optimizer.step(&state, on: problem) }
+
+    mutating func shortenSteps() -> Bool { optimizer.shortenSteps(&state) }
 
     mutating func adapt(to revised: some Problem) throws {
         problem = try narrowed(revised, for: "", O.self)

@@ -55,14 +55,21 @@ extension StoppingRule {
 }
 
 extension RecoveryPolicy {
-    /// `hand-over`, `stop` or `{restart: 2}`.
+    /// `hand-over`, `stop`, `{restart: 2}`, `{clearMemory: 2}` or `{shrink: 2}`.
     public init(_ setting: Setting, path: String) throws {
-        switch (setting.text, setting["restart"]) {
-        case ("hand-over", _): self = .handOver
-        case ("stop", _): self = .stop
-        case (nil, .some(let limit)): self = .restart(atMost: try count(limit, "\(path).restart"))
-        default:
-            throw ConfigurationError(path: path, line: setting.line, reason: "“\(setting)” must be hand-over, stop or {restart: N}")
+        if setting.text == "hand-over" {
+            self = .handOver
+        } else if setting.text == "stop" {
+            self = .stop
+        } else if case .map(let pairs) = setting.value, pairs.count == 1, let pair = pairs.first,
+            let policy = ["restart": RecoveryPolicy.restart, "clearMemory": RecoveryPolicy.clearMemory, "shrink": RecoveryPolicy.shrink][
+                pair.key]
+        {
+            self = policy(try count(pair.value, "\(path).\(pair.key)"))
+        } else {
+            throw ConfigurationError(
+                path: path, line: setting.line,
+                reason: "“\(setting)” must be hand-over, stop, {restart: N}, {clearMemory: N} or {shrink: N}")
         }
     }
 }

@@ -64,7 +64,7 @@ struct ConfigurationFuzzer {
               - stage: s\(random.index(below: 9))
                 optimizer: \(random.element(of: Self.optimizers))
                 until: \(random.element(of: Self.rules))
-                onBreakdown: \(random.element(of: ["hand-over", "stop", "{restart: 2}"]))
+                onBreakdown: \(random.element(of: ["hand-over", "stop", "{restart: 2}", "{clearMemory: 2}", "{shrink: 2}"]))
             """
         }
         return """
