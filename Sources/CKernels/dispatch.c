@@ -105,8 +105,8 @@ void ck_inner_product(
 void ck_solve_right(size_t m, size_t n, const double *l, size_t ldl, double *x, size_t ldx) {
     kernels()->solve_right(m, n, l, ldl, x, ldx);
 }
-void ck_add_block_products(
-    size_t m, size_t n, size_t channels, size_t height, size_t other_channels, size_t width, const double *p, const double *q, size_t ld,
-    double *c, size_t ldc) {
-    kernels()->add_block_products(m, n, channels, height, other_channels, width, p, q, ld, c, ldc);
+void ck_add_outer_products(
+    size_t m, size_t n, const ck_layer_rows *a, const ck_layer_rows *b, size_t inputs, size_t outputs, int has_bias, int lower, double *c,
+    size_t ldc) {
+    kernels()->add_outer_products(m, n, a, b, inputs, outputs, has_bias, lower, c, ldc);
 }

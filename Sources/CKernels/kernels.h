@@ -19,8 +19,8 @@ typedef struct {
     void (*row_product)(
         size_t, size_t, size_t, const double *, size_t, const double *, size_t, size_t, int, double *, size_t);
     void (*inner_product)(size_t, size_t, size_t, const double *, const double *, size_t, double *, size_t);
-    void (*add_block_products)(
-        size_t, size_t, size_t, size_t, size_t, size_t, const double *, const double *, size_t, double *, size_t);
+    void (*add_outer_products)(
+        size_t, size_t, const ck_layer_rows *, const ck_layer_rows *, size_t, size_t, int, int, double *, size_t);
     void (*solve_right)(size_t, size_t, const double *, size_t, double *, size_t);
 } ck_kernels;
 

@@ -4,6 +4,7 @@
 #include "kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 #define VBYTES 32
 #define LEVEL(name) name##_avx2

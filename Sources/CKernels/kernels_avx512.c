@@ -4,6 +4,7 @@
 #include "kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 #define VBYTES 64
 #define LEVEL(name) name##_avx512

@@ -3,6 +3,7 @@
 #include "kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 #define VBYTES 16
 #define LEVEL(name) name##_baseline

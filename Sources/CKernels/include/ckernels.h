@@ -142,8 +142,21 @@ enum { CK_WIDEST_TRIANGLE = 256 };
 /// X ← X·L⁻ᵀ: X ∈ ℝᵐˣⁿ and the lower triangle L ∈ ℝⁿˣⁿ column-major, n ≤ CK_WIDEST_TRIANGLE; above L's diagonal nothing is read.
 /// A row of X is solved with the same arithmetic wherever it lies.
 void ck_solve_right(size_t m, size_t n, const double *l, size_t ldl, double *x, size_t ldx);
-/// C += Σ_{c, c′} P∘Q over pairs of channels: C's entry (i, j) gains Σ P·Q at the rows c·height + i < channels·height and the columns
-/// c′·width + j, for i < m, j < n. P and Q are column-major with leading dimension ld.
-void ck_add_block_products(
-    size_t m, size_t n, size_t channels, size_t height, size_t other_channels, size_t width, const double *p, const double *q, size_t ld,
-    double *c, size_t ldc);
+
+// MARK: Outer products of a dense layer
+
+/// Some rows of J in a dense layer, row i being Σ_c x_c g_cᵀ: x and g column-major without gaps, channel c of row i at c·height + i, in
+/// `channels` channels of which the first `values` are values; the height is a multiple of 8.
+typedef struct {
+    const double *x;
+    const double *g;
+    size_t channels;
+    size_t values;
+    size_t height;
+} ck_layer_rows;
+
+/// C's entry (i, j) += Σ_{c, c′} (x_c·y_c′ + 1 where both are values and there is a bias)·(g_c·h_c′), for i < m rows (x, g) of A and j < n
+/// rows (y, h) of B: the layer's part of A·Bᵀ. With `lower` nothing is promised above the diagonal i = j.
+void ck_add_outer_products(
+    size_t m, size_t n, const ck_layer_rows *a, const ck_layer_rows *b, size_t inputs, size_t outputs, int has_bias, int lower, double *c,
+    size_t ldc);

@@ -127,12 +127,13 @@ final class Workspace: @unchecked Sendable {
 final class WorkspacePool: Sendable {
     private let free = Locked<[Workspace]>([])
 
-    /// Calls `body` with `count` workspaces of at least the given capacities.
+    /// Calls `body` with `count` workspaces of at least the given capacities; a new one takes the place of one that is too small.
     func borrowing<R>(_ count: Int, capacity: Int, columns: Int, _ body: ([Workspace]) throws -> R) rethrows -> R {
         var borrowed = free.withLock { free in
             let fitting = free.indices.filter { free[$0].capacity >= capacity }.suffix(count)
             let taken = fitting.map { free[$0] }
             for index in fitting.reversed() { free.remove(at: index) }
+            free.removeFirst(min(free.count, count - taken.count))
             return taken
         }
         while borrowed.count < count { borrowed.append(Workspace(capacity: capacity, columns: columns)) }
