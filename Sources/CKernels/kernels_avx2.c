@@ -15,6 +15,7 @@
 #include "activations.inc"
 #include "jets.inc"
 #include "products.inc"
+#include "packed.inc"
 #include "triangular.inc"
 #include "sums.inc"
 

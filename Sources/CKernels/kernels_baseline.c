@@ -12,5 +12,6 @@
 #include "activations.inc"
 #include "jets.inc"
 #include "products.inc"
+#include "packed.inc"
 #include "triangular.inc"
 #include "sums.inc"

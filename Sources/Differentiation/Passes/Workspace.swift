@@ -1,3 +1,4 @@
+import CKernels
 import LinearAlgebra
 
 /// What a pass over a block keeps: more for the later ones.
@@ -109,6 +110,7 @@ final class Workspace: @unchecked Sendable {
         self.capacity = max(capacity, 8)
         self.columnCapacity = max(columnCapacity, 1)
         let raw = UnsafeMutableRawPointer.allocate(byteCount: self.capacity * MemoryLayout<Double>.stride, alignment: 64)
+        ck_prefer_large_pages(raw, self.capacity * MemoryLayout<Double>.stride)
         base = raw.initializeMemory(as: Double.self, repeating: 0, count: self.capacity)
         columns = .allocate(capacity: self.columnCapacity)
         columns.initialize(repeating: Doubles(base), count: self.columnCapacity)

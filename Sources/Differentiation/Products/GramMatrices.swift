@@ -14,7 +14,8 @@ extension ProgramJacobian {
                     let count = min(height, n - start)
                     sweep(Sweep(panels: [whole], layers: []), rows: start..<(start + count), into: panel, leading: count)
                     TiledProducts.syrkLower(
-                        transpose: true, p, count, panel + (block.lowerBound - whole.lowerBound) * count, count, beta: start == 0 ? 0 : 1, c,
+                        transpose: true, p, count, panel + (block.lowerBound - whole.lowerBound) * count, count, beta: start == 0 ? 0 : 1,
+                        c,
                         p)
                 }
             }

@@ -134,8 +134,8 @@ extension ProgramJacobian {
     private func add(_ sweep: Sweep, isFirst: Bool, to c: UnsafeMutablePointer<Double>) {
         let (n, tiles) = (rows, tiles())
         let shapes = sweep.layers.map { program.layers.nodes[$0].layer.denseShape ?? DenseShape(inputs: 0, outputs: 0, hasBias: false) }
-        // Behind the columns of J lie each tile's x and g of each layer.
-        var (places, total) = ([[(x: Int, g: Int)]](), n * sweep.width)
+        // Behind the columns of J lie each tile's x and g of each layer, beginning with a cache line.
+        var (places, total) = ([[(x: Int, g: Int)]](), (n * sweep.width + 7) / 8 * 8)
         for tile in tiles {
             places.append(
                 shapes.map { shape in
@@ -147,9 +147,12 @@ extension ProgramJacobian {
         withPanel(of: total) { memory in
             self.sweep(sweep, rows: 0..<n, into: memory, leading: n) { pass, residual, l, layer in
                 guard let t = tileOfRow[pass.residualIndex(residual)], let i = sweep.layers.firstIndex(of: l) else { return }
-                let (height, shape) = (tiles[t].height, shapes[i])
-                (memory + places[t][i].x).update(from: layer.x(), count: height * shape.inputs)
-                (memory + places[t][i].g).update(from: layer.g, count: height * shape.outputs)
+                let (tile, place, shape) = (tiles[t], places[t][i], shapes[i])
+                for c in 0..<tile.channels {
+                    let row = c * tile.padded
+                    ck_pack_rows(tile.padded, shape.inputs, layer.x() + row, tile.height, memory + place.x + row * shape.inputs)
+                    ck_pack_rows(tile.padded, shape.outputs, layer.g + row, tile.height, memory + place.g + row * shape.outputs)
+                }
             }
             // What a block that ends within a portion has beside it is left out.
             let whole = program.layers.portions(of: block)
@@ -163,30 +166,38 @@ extension ProgramJacobian {
         }
     }
 
-    /// c += the parts of JJᵀ of dense layers, from their inputs and cotangents.
+    /// c += the parts of JJᵀ of dense layers, from their packed inputs and cotangents: a layer after another, and in it for a few tiles
+    /// after others, which stay in cache, all tiles below.
     private func addOuterProducts(
         _ shapes: [DenseShape], _ tiles: [Tile], _ places: [[(x: Int, g: Int)]], _ memory: UnsafePointer<Double>,
         to c: UnsafeMutablePointer<Double>
     ) {
-        if shapes.isEmpty { return }
         let n = rows
-        func part(_ t: Int, _ layer: Int) -> ck_layer_rows {
-            let (tile, place) = (tiles[t], places[t][layer])
-            return ck_layer_rows(
-                x: memory + place.x, g: memory + place.g, channels: tile.channels, values: tile.values, height: tile.padded)
-        }
-        parallelFor(count: tiles.count * (tiles.count + 1) / 2) { index, _ in
-            // Index counts the pairs a ≥ b row by row.
-            var a = Int((Double(8 * index + 1).squareRoot() - 1) / 2)
-            while (a + 1) * (a + 2) / 2 <= index { a += 1 }
-            while a * (a + 1) / 2 > index { a -= 1 }
-            let b = index - a * (a + 1) / 2
-            for (l, shape) in shapes.enumerated() {
-                var (first, second) = (part(a, l), part(b, l))
-                ck_add_outer_products(
-                    tiles[a].points, tiles[b].points, &first, &second, shape.inputs, shape.outputs, shape.hasBias ? 1 : 0, a == b ? 1 : 0,
-                    c + tiles[a].row + tiles[b].row * n, n)
+        for (l, shape) in shapes.enumerated() {
+            func part(_ t: Int) -> ck_layer_rows {
+                ck_layer_rows(
+                    x: memory + places[t][l].x, g: memory + places[t][l].g, rows: tiles[t].points, channels: tiles[t].channels,
+                    values: tiles[t].values)
+            }
+            let bytes = tiles.reduce(0) { max($0, 8 * $1.height * (shape.inputs + shape.outputs)) }
+            let together = max(1, Self.cacheBytes / bytes)
+            let tasks = stride(from: 0, to: tiles.count, by: together).flatMap { first in
+                (first..<tiles.count).map { (columns: first..<min(first + together, $0 + 1), row: $0) }
+            }
+            parallelFor(count: tasks.count) { index, _ in
+                let (columns, a) = tasks[index]
+                var first = part(a)
+                for b in columns {
+                    var second = part(b)
+                    let next = b == columns.upperBound - 1 ? min(a + 1, tiles.count - 1) : a
+                    ck_add_outer_products(
+                        &first, &second, shape.inputs, shape.outputs, shape.hasBias ? 1 : 0, a == b ? 1 : 0,
+                        c + tiles[a].row + tiles[b].row * n, n, memory + places[next][l].x)
+                }
             }
         }
     }
+
+    /// What stays in a core's second cache beside the tile at hand.
+    private static let cacheBytes = 1 << 20
 }
