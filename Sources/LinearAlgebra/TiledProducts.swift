@@ -56,7 +56,7 @@ package enum TiledProducts {
     /// The numbers of A that are packed at one time, at most.
     private static let packed = 1 << 20
     /// The strips of a tile, at most: two tiles of operands and one of C stay in the second cache.
-    private static let strips = 6
+    private static let strips = 8
 
     /// Packs all rows of A (Aᵀ) for some steps of the inner dimension, and adds their products tile by tile of C.
     private static func syrkPacked(
