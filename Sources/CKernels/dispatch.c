@@ -105,8 +105,20 @@ void ck_inner_product(
 void ck_solve_right(size_t m, size_t n, const double *l, size_t ldl, double *x, size_t ldx) {
     kernels()->solve_right(m, n, l, ldl, x, ldx);
 }
-void ck_add_block_products(
-    size_t m, size_t n, size_t channels, size_t height, size_t other_channels, size_t width, const double *p, const double *q, size_t ld,
-    double *c, size_t ldc) {
-    kernels()->add_block_products(m, n, channels, height, other_channels, width, p, q, ld, c, ldc);
+void ck_pack_rows(size_t m, size_t k, const double *a, size_t lda, double *packed) { kernels()->pack_rows(m, k, a, lda, packed); }
+void ck_pack_columns(size_t m, size_t k, const double *a, size_t lda, double *packed) {
+    kernels()->pack_columns(m, k, a, lda, packed);
+}
+void ck_transpose(size_t m, size_t n, const double *a, size_t lda, double *b, size_t ldb) {
+    kernels()->transpose(m, n, a, lda, b, ldb);
+}
+void ck_packed_product(
+    size_t m, size_t n, size_t k, double alpha, const double *a, const double *b, double beta, int lower, double *c, size_t ldc,
+    const double *next_a, const double *next_b) {
+    kernels()->packed_product(m, n, k, alpha, a, b, beta, lower, c, ldc, next_a, next_b);
+}
+void ck_add_outer_products(
+    const ck_layer_rows *a, const ck_layer_rows *b, size_t inputs, size_t outputs, int has_bias, int lower, double *c, size_t ldc,
+    const double *ahead) {
+    kernels()->add_outer_products(a, b, inputs, outputs, has_bias, lower, c, ldc, ahead);
 }

@@ -19,8 +19,14 @@ typedef struct {
     void (*row_product)(
         size_t, size_t, size_t, const double *, size_t, const double *, size_t, size_t, int, double *, size_t);
     void (*inner_product)(size_t, size_t, size_t, const double *, const double *, size_t, double *, size_t);
-    void (*add_block_products)(
-        size_t, size_t, size_t, size_t, size_t, size_t, const double *, const double *, size_t, double *, size_t);
+    void (*pack_rows)(size_t, size_t, const double *, size_t, double *);
+    void (*pack_columns)(size_t, size_t, const double *, size_t, double *);
+    void (*transpose)(size_t, size_t, const double *, size_t, double *, size_t);
+    void (*packed_product)(
+        size_t, size_t, size_t, double, const double *, const double *, double, int, double *, size_t, const double *,
+        const double *);
+    void (*add_outer_products)(
+        const ck_layer_rows *, const ck_layer_rows *, size_t, size_t, int, int, double *, size_t, const double *);
     void (*solve_right)(size_t, size_t, const double *, size_t, double *, size_t);
 } ck_kernels;
 

@@ -4,6 +4,7 @@
 #include "kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 #define VBYTES 32
 #define LEVEL(name) name##_avx2
@@ -14,6 +15,7 @@
 #include "activations.inc"
 #include "jets.inc"
 #include "products.inc"
+#include "packed.inc"
 #include "triangular.inc"
 #include "sums.inc"
 

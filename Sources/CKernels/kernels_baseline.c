@@ -3,6 +3,7 @@
 #include "kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 #define VBYTES 16
 #define LEVEL(name) name##_baseline
@@ -11,5 +12,6 @@
 #include "activations.inc"
 #include "jets.inc"
 #include "products.inc"
+#include "packed.inc"
 #include "triangular.inc"
 #include "sums.inc"

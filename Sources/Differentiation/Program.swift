@@ -35,6 +35,8 @@ public struct Program: Sendable {
     let shards: [Range<Int>]
     let workspaces = WorkspacePool()
     let accumulators = WorkspacePool()
+    /// Panels of J.
+    let panels = WorkspacePool()
     private let layouts: [[BlockLayout]]
     private let columnCapacity: Int
 

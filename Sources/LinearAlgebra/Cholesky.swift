@@ -5,8 +5,29 @@ import COpenBLAS
 /// Only the lower triangle of A is read. n³/3 flops, n² doubles; tiled over the pool (`docs/performance.md`), with the same bits for
 /// any number of threads. Backward stable: ‖A − LLᵀ‖ ≤ c·n·ε·‖A‖ (Higham, *Accuracy and Stability*, thm 10.3, whatever the order of sums).
 public struct Cholesky: Sendable {
+    /// L on and below the diagonal; above it anything.
+    private let factor: Matrix
+
     /// L, with zeros above the diagonal.
-    public let lower: Matrix
+    public var lower: Matrix {
+        let n = order
+        return Matrix(rows: n, columns: n) { l in
+            let l = l
+            factor.elements.withUnsafeBufferPointer { f in
+                guard let l = l.baseAddress, let f = f.baseAddress else { return }
+                Self.overColumns(n) { j in
+                    (l + j * n).update(repeating: 0, count: j)
+                    (l + j + j * n).update(from: f + j + j * n, count: n - j)
+                }
+            }
+        }
+    }
+
+    /// n.
+    public var order: Int { factor.rows }
+
+    /// Where the factor lies, for a test that it was not copied.
+    package var storageAddress: UInt { factor.elements.withUnsafeBufferPointer { UInt(bitPattern: $0.baseAddress) } }
 
     /// Factorises `a`; the failing pivot, where it is not positive definite, comes back as a value.
     ///
@@ -15,9 +36,9 @@ public struct Cholesky: Sendable {
         precondition(a.rows == a.columns, "Cholesky of a \(a.rows) × \(a.columns) matrix")
         let n = a.rows
         guard lowerIsFinite(a) else { return .failure(.nonFinite) }
-        let failure = a.elements.withUnsafeMutableBufferPointer { factor($0.baseAddress, n) }
+        let failure = a.elements.withUnsafeMutableBufferPointer { factorize($0.baseAddress, n) }
         if let failure { return .failure(failure) }
-        return .success(Cholesky(lower: a))
+        return .success(Cholesky(factor: a))
     }
 
     /// Factorises A + diag(d) in one new matrix, A being kept for other dampings: n² doubles.
@@ -36,17 +57,15 @@ public struct Cholesky: Sendable {
                     l[j + j * n] += d[j]
                 }
             }
-            failure = factor(l, n)
+            failure = factorize(l, n)
         }
         if let failure { return .failure(failure) }
-        return .success(Cholesky(lower: lower))
+        return .success(Cholesky(factor: lower))
     }
 
-    private static func factor(_ l: UnsafeMutablePointer<Double>?, _ n: Int) -> FactorizationFailure? {
+    private static func factorize(_ l: UnsafeMutablePointer<Double>?, _ n: Int) -> FactorizationFailure? {
         guard let l, n > 0 else { return nil }
-        let pivot = TiledCholesky.factorize(n, l, n)
-        overColumns(n) { j in (l + j * n).update(repeating: 0, count: j) }
-        return pivot.map { .notPositiveDefinite(pivot: $0) }
+        return TiledCholesky.factorize(n, l, n).map { .notPositiveDefinite(pivot: $0) }
     }
 
     private static func lowerIsFinite(_ a: Matrix) -> Bool {
@@ -84,16 +103,16 @@ public struct Cholesky: Sendable {
 
     /// A⁻¹·B, 2n² flops a column.
     public func solve(_ b: consuming Matrix) -> Matrix {
-        precondition(b.rows == lower.rows, "a \(lower.rows) × \(lower.rows) system with a right-hand side of \(b.rows) rows")
+        precondition(b.rows == order, "a \(order) × \(order) system with a right-hand side of \(b.rows) rows")
         let columns = b.columns
         b.elements.withUnsafeMutableBufferPointer { solve(columns: columns, $0) }
         return b
     }
 
     private func solve(columns: Int, _ x: UnsafeMutableBufferPointer<Double>) {
-        let n = lower.rows
+        let n = order
         precondition(x.count == n * columns, "a \(n) × \(n) system with a right-hand side of \(x.count)")
-        lower.elements.withUnsafeBufferPointer { l in
+        factor.elements.withUnsafeBufferPointer { l in
             guard let l = l.baseAddress, let x = x.baseAddress else { return }
             TiledTriangle.solve(.lower, transposed: false, n, columns, l, n, x, n)
             TiledTriangle.solve(.lower, transposed: true, n, columns, l, n, x, n)
@@ -101,5 +120,5 @@ public struct Cholesky: Sendable {
     }
 
     /// log det A = 2 Σ log Lᵢᵢ comes from these: the diagonal of L, all positive.
-    public var diagonal: Vector { Vector((0..<lower.rows).map { lower[$0, $0] }) }
+    public var diagonal: Vector { Vector((0..<order).map { factor[$0, $0] }) }
 }

@@ -1,3 +1,4 @@
+import CKernels
 import COpenBLAS
 
 /// A dense matrix of doubles, A ∈ ℝᵐˣⁿ, stored by columns (entry (i, j) at i + j·m), with value semantics.
@@ -17,14 +18,23 @@ public struct Matrix: Sendable, Hashable {
         precondition(rows >= 0 && columns >= 0, "a \(rows) × \(columns) matrix")
         let count = rows * columns
         let elements = try Array<Double>(unsafeUninitializedCapacity: count) { buffer, initialized in
+            if 8 * count >= Self.large { ck_prefer_large_pages(buffer.baseAddress, 8 * count) }
             try body(UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
             initialized = count
         }
         (self.rows, self.columns, self.elements) = (rows, columns, elements)
     }
 
+    /// The bytes from which on a matrix asks for large pages.
+    private static let large = 4 << 20
+
     public static func zeros(_ rows: Int, _ columns: Int) -> Matrix {
-        Matrix(rows: rows, columns: columns, elements: Array(repeating: 0, count: rows * columns))
+        Matrix(rows: rows, columns: columns) { elements in
+            let (elements, portion) = (elements, 1 << 17)
+            parallelFor(count: (elements.count + portion - 1) / portion) { index, _ in
+                elements[(index * portion)..<min(elements.count, (index + 1) * portion)].update(repeating: 0)
+            }
+        }
     }
 
     public static func identity(_ n: Int) -> Matrix {

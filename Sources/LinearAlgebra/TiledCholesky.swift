@@ -9,8 +9,8 @@ import COpenBLAS
 ///
 /// Tasks wait only for what they read, and those that lead to the next diagonal square go first, so that the narrow part of one step hides
 /// behind the wide part of others. An entry meets its updates in the order k = 0, 1, …, by the same calls, on any number of threads.
-/// Chunks are tall because dgemm packs its second operand once a call. S is `ck_solve_right`: OpenBLAS's dtrsm reaches a third of
-/// dgemm's rate.
+/// S is `ck_solve_right`: OpenBLAS's dtrsm reaches a third of dgemm's rate. It packs what it has solved, once for all updates of its step;
+/// the packed columns of a few steps are held, so that a solve of step k + `held` waits until step k has been used up.
 package enum TiledCholesky {
     /// The width of block columns, and the height of chunks in multiples of it.
     package struct Tiles: Sendable {
@@ -20,7 +20,7 @@ package enum TiledCholesky {
         package init(width: Int, height: Int) { (self.width, self.height) = (width, height) }
 
         init(order n: Int) {
-            self = n < 800 ? Tiles(width: 96, height: 12) : n < 3000 ? Tiles(width: 128, height: 9) : Tiles(width: 192, height: 6)
+            self = Tiles(width: n < 1600 ? 96 : 144, height: 4)
         }
     }
 
@@ -29,7 +29,11 @@ package enum TiledCholesky {
         case solve(Int, chunk: Int)
         case updateDiagonal(Int, Int)
         case update(Int, Int, chunk: Int)
+        case release(Int)
     }
+
+    /// The steps whose packed columns are held.
+    private static let held = 4
 
     /// Replaces the lower triangle of `a` by L; returns the first pivot that is not positive, if one is not. What is above the diagonal is
     /// not read, and may be written over.
@@ -43,30 +47,41 @@ package enum TiledCholesky {
         func tile(_ i: Int, _ j: Int) -> UnsafeMutablePointer<Double> { a + (i + j * lda) * w }
         func rows(_ j: Int, _ chunk: Int) -> Range<Int> { max((j + 1) * w, chunk * height)..<min(n, (chunk + 1) * height) }
 
+        // Square blocks of step k, packed.
+        let square = (w + 7) / 8 * 8 * w
         let (graph, tasks) = plan(n, tiles)
         // The failing pivot that step k met, its own or an earlier one. Written by D(k), read by tasks that wait for it.
         var failures = [Int?](repeating: nil, count: blocks)
         failures.withUnsafeMutableBufferPointer { failures in
             let failures = failures
-            graph.run { task, _ in
-                switch tasks[task] {
-                case .diagonal(let k):
-                    failures[k] =
-                        k > 0 && failures[k - 1] != nil
-                        ? failures[k - 1] : factorizeOnThread(size(k), tile(k, k), lda).map { k * w + $0 }
-                case .solve(let k, let chunk):
-                    guard failures[k] == nil else { return }
-                    let rows = rows(k, chunk)
-                    ck_solve_right(rows.count, w, tile(k, k), lda, a + rows.lowerBound + k * w * lda, lda)
-                case .updateDiagonal(let k, let j):
-                    guard failures[k] == nil else { return }
-                    RawProducts.syrkLower(transpose: false, size(j), w, alpha: -1, tile(j, k), lda, beta: 1, tile(j, j), lda)
-                case .update(let k, let j, let chunk):
-                    guard failures[k] == nil else { return }
-                    let rows = rows(j, chunk)
-                    RawProducts.gemm(
-                        false, true, rows.count, size(j), w, alpha: -1, a + rows.lowerBound + k * w * lda, lda, tile(j, k), lda, beta: 1,
-                        a + rows.lowerBound + j * w * lda, lda)
+            WorkingMemory.borrow(held * blocks * square) { memory in
+                func packed(_ k: Int, _ i: Int) -> UnsafeMutablePointer<Double> { memory + (k % held * blocks + i) * square }
+                func squares(of chunk: Int, below j: Int) -> Range<Int> {
+                    max(j + 1, chunk * tiles.height)..<min(blocks, (chunk + 1) * tiles.height)
+                }
+                graph.run { task, _ in
+                    switch tasks[task] {
+                    case .diagonal(let k):
+                        failures[k] =
+                            k > 0 && failures[k - 1] != nil
+                            ? failures[k - 1] : factorizeOnThread(size(k), tile(k, k), lda).map { k * w + $0 }
+                    case .solve(let k, let chunk):
+                        guard failures[k] == nil else { return }
+                        let rows = rows(k, chunk)
+                        ck_solve_right(rows.count, w, tile(k, k), lda, a + rows.lowerBound + k * w * lda, lda)
+                        for i in squares(of: chunk, below: k) { ck_pack_rows(size(i), w, tile(i, k), lda, packed(k, i)) }
+                    case .updateDiagonal(let k, let j):
+                        guard failures[k] == nil else { return }
+                        ck_packed_product(
+                            size(j), size(j), w, -1, packed(k, j), packed(k, j), 1, 1, tile(j, j), lda, packed(k, j), packed(k, j))
+                    case .update(let k, let j, let chunk):
+                        guard failures[k] == nil else { return }
+                        for i in squares(of: chunk, below: j) {
+                            let next = packed(k, min(i + 1, blocks - 1))
+                            ck_packed_product(size(i), size(j), w, -1, packed(k, i), packed(k, j), 1, 0, tile(i, j), lda, next, next)
+                        }
+                    case .release: break
+                    }
                 }
             }
         }
@@ -82,24 +97,32 @@ package enum TiledCholesky {
         var (diagonal, writer) = ([Int?](repeating: nil, count: blocks), [Int?](repeating: nil, count: blocks * chunks))
         /// The chunks below the diagonal square j.
         func below(_ j: Int) -> Range<Int> { (j + 1) * w < n ? (j + 1) * w / height..<chunks : 0..<0 }
+        var releases: [Int] = []
         for k in 0..<blocks {
+            var uses: [Int] = []
             // The rank of an update of block column j is 2j + k: an estimate of how soon the next diagonal squares need it.
             let pivot = graph.add(rank: 3 * k, after: diagonal[k])
             tasks.append(.diagonal(k))
             for c in below(k) {
-                writer[c + k * chunks] = graph.add(rank: 3 * k, after: pivot, writer[c + k * chunks])
+                writer[c + k * chunks] = graph.add(
+                    rank: 3 * k, after: pivot, writer[c + k * chunks], k < held ? nil : releases[k - held])
                 tasks.append(.solve(k, chunk: c))
             }
             for j in (k + 1)..<max(k + 1, blocks) {
                 let right = writer[j * w / height + k * chunks]
                 diagonal[j] = graph.add(rank: 2 * j + k, after: right, diagonal[j])
                 tasks.append(.updateDiagonal(k, j))
+                uses.append(tasks.count - 1)
                 for c in below(j) {
                     let left = writer[c + k * chunks]
                     writer[c + j * chunks] = graph.add(rank: 2 * j + k, after: left, left == right ? nil : right, writer[c + j * chunks])
                     tasks.append(.update(k, j, chunk: c))
+                    uses.append(tasks.count - 1)
                 }
             }
+            releases.append(graph.add(rank: 0))
+            tasks.append(.release(k))
+            for use in uses { graph.wait(releases[k], for: use) }
         }
         return (graph, tasks)
     }

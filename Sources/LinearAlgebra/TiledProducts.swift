@@ -1,9 +1,10 @@
+import CKernels
 import COpenBLAS
 
 /// Matrix products over the pool, by tiles of the output whose shapes depend on the sizes alone: same bits for any number of threads.
 ///
-/// A tile is one call of single-threaded dgemm or dsyrk over the whole inner dimension, large enough that packing its operands costs
-/// little beside its arithmetic.
+/// A tile of a product is one call of single-threaded dgemm over the whole inner dimension, large enough that packing its operands costs
+/// little beside its arithmetic. Gram matrices pack their operand once for all tiles and multiply by the kernels of CKernels/packed.inc.
 package enum TiledProducts {
     /// Below this many multiplications the work is not worth handing out.
     private static let least = 1 << 19
@@ -37,8 +38,7 @@ package enum TiledProducts {
     ) {
         _ = BLASThreads.single
         guard n > 0 else { return }
-        let inner = max(1, k)
-        if n * n <= least / inner {
+        if k == 0 || n * n <= least / max(1, k) {
             RawProducts.syrkLower(transpose: transpose, n, k, alpha: alpha, a, lda, beta: beta, c, ldc)
             return
         }
@@ -46,16 +46,56 @@ package enum TiledProducts {
             syrkBySlices(transpose: transpose, n, k, alpha: alpha, a, lda, beta: beta, c, ldc)
             return
         }
-        let tiles = lowerTiles(n, wholeVectors(n / 4, atMost: largest))
-        parallelFor(count: tiles.count) { index, _ in
-            let (rows, columns) = (tiles[index].rows, tiles[index].columns)
-            let (i, j, tile) = (rows.lowerBound, columns.lowerBound, c + rows.lowerBound + columns.lowerBound * ldc)
-            let (left, right) = transpose ? (a + i * lda, a + j * lda) : (a + i, a + j)
-            if i == j {
-                RawProducts.syrkLower(transpose: transpose, columns.count, k, alpha: alpha, left, lda, beta: beta, tile, ldc)
-            } else {
-                RawProducts.gemm(
-                    transpose, !transpose, rows.count, columns.count, k, alpha: alpha, left, lda, right, lda, beta: beta, tile, ldc)
+        syrkPacked(transpose: transpose, n, k, alpha: alpha, a, lda, beta: beta, c, ldc)
+    }
+
+    // MARK: Gram matrices
+
+    /// A step of the inner dimension: with it a strip of a packed operand stays in the first cache.
+    private static let step = 128
+    /// The numbers of A that are packed at one time, at most.
+    private static let packed = 1 << 20
+    /// The strips of a tile, at most: two tiles of operands and one of C stay in the second cache.
+    private static let strips = 8
+
+    /// Packs all rows of A (Aᵀ) for some steps of the inner dimension, and adds their products tile by tile of C.
+    private static func syrkPacked(
+        transpose: Bool, _ n: Int, _ k: Int, alpha: Double, _ a: UnsafePointer<Double>, _ lda: Int, beta: Double,
+        _ c: UnsafeMutablePointer<Double>, _ ldc: Int
+    ) {
+        let strip = Int(CK_STRIP)
+        let (padded, count) = ((n + 7) / 8 * 8, (n + strip - 1) / strip)
+        let side = strip * max(1, min(strips, count / 8))
+        let tiles = lowerTiles(n, side)
+        let steps = (k + step - 1) / step
+        let atOnce = max(1, min(steps, packed / (padded * step)))
+        WorkingMemory.borrow(padded * min(k, atOnce * step)) { memory in
+            for first in stride(from: 0, to: steps, by: atOnce) {
+                let part = first..<min(steps, first + atOnce)
+                /// A step's place in the inner dimension, and in the packed operand.
+                func place(_ s: Int) -> (start: Int, width: Int, packed: UnsafeMutablePointer<Double>) {
+                    (s * step, min(step, k - s * step), memory + (s - first) * step * padded)
+                }
+                let groups = (n + side - 1) / side
+                parallelFor(count: part.count * groups) { index, _ in
+                    let ((start, width, packed), row) = (place(first + index / groups), index % groups * side)
+                    let height = min(side, n - row)
+                    if transpose {
+                        ck_pack_columns(height, width, a + start + row * lda, lda, packed + row * width)
+                    } else {
+                        ck_pack_rows(height, width, a + row + start * lda, lda, packed + row * width)
+                    }
+                }
+                parallelFor(count: tiles.count) { index, _ in
+                    let (rows, columns) = tiles[index]
+                    for s in part {
+                        let ((_, width, packed), next) = (place(s), place(min(s + 1, part.upperBound - 1)))
+                        ck_packed_product(
+                            rows.count, columns.count, width, alpha, packed + rows.lowerBound * width, packed + columns.lowerBound * width,
+                            s == 0 ? beta : 1, rows == columns ? 1 : 0, c + rows.lowerBound + columns.lowerBound * ldc, ldc,
+                            next.packed + rows.lowerBound * next.width, next.packed + columns.lowerBound * next.width)
+                    }
+                }
             }
         }
     }
@@ -66,12 +106,11 @@ package enum TiledProducts {
         let blocks = (n + side - 1) / side
         func mirror(column block: Int) {
             let columns = (block * side)..<min(n, (block + 1) * side)
-            for start in stride(from: 0, to: columns.upperBound, by: side) {
-                for j in columns {
-                    let column = c + j * ldc
-                    for i in start..<max(start, min(j, start + side)) { column[i] = c[j + i * ldc] }
-                }
+            for start in stride(from: 0, to: columns.lowerBound, by: side) {
+                ck_transpose(
+                    columns.count, side, c + columns.lowerBound + start * ldc, ldc, c + start + columns.lowerBound * ldc, ldc)
             }
+            for j in columns { for i in columns.lowerBound..<j { c[i + j * ldc] = c[j + i * ldc] } }
         }
         if n <= 4 * side {
             for block in 0..<blocks { mirror(column: block) }
@@ -112,7 +151,7 @@ package enum TiledProducts {
     }
 
     /// Outputs up to this order are cut along the inner dimension, into slices of at least so many.
-    private static let narrow = 384
+    private static let narrow = 128
     private static let slice = 512
     private static let mostSlices = 8
 

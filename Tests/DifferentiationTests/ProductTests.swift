@@ -42,6 +42,72 @@ extension Engine {
             #expect(kernels[0] == kernels[1] && kernels[1] == kernels[2])
         }
 
+        /// Blocks of θ: every one that has a name, runs of several, and some that begin and end within a layer's portion.
+        static func blocks(of program: Program, _ rng: inout Seeded) -> [Range<Int>] {
+            let named = program.network.blocks.map { $0.offset..<($0.offset + $0.count) }
+            let p = program.parameterCount
+            let cut = (0..<4).map { _ in
+                let low = Int.random(in: 0..<p, using: &rng)
+                return low..<Int.random(in: (low + 1)...p, using: &rng)
+            }
+            return named + [named[0].lowerBound..<named[named.count / 2].upperBound, 0..<p] + cut
+        }
+
+        /// Products with a block of θ against J's columns and H's rows and columns there.
+        @Test(arguments: cases) func productsOfBlocks(c: RandomCase) {
+            let (program, θ) = c.program()
+            let (n, p) = (program.residualCount, program.parameterCount)
+            var rng = Seeded(c.seed + 21)
+            let (j, h) = (program.jacobian(at: θ).jacobian(), program.hessian(at: θ).times(.identity(p)))
+            let w = rng.vector(n)
+            for block in Self.blocks(of: program, &rng) {
+                let part = Matrix(
+                    rows: n, columns: block.count, elements: Array(j.elements[(block.lowerBound * n)..<(block.upperBound * n)]))
+                let square = Matrix(
+                    rows: block.count, columns: block.count,
+                    elements: block.flatMap { q in h.elements[(q * p + block.lowerBound)..<(q * p + block.upperBound)] })
+                let v = rng.vector(block.count)
+                let (jacobian, hessian) = (program.jacobian(at: θ, block: block), program.hessian(at: θ, block: block))
+                #expect(jacobian.rows == n && jacobian.columns == block.count)
+                #expect(Self.close(jacobian.jacobian(), part), "\(block)")
+                func near(_ a: Vector, _ b: Vector, _ scale: Double) -> Bool { (a - b).norm <= 1e-12 * scale }
+                let scale = part.frobeniusNorm
+                #expect(near(jacobian.times(v), part.times(v), scale * v.norm), "\(block)")
+                #expect(near(jacobian.transposedTimes(w), part.transposedTimes(w), scale * w.norm), "\(block)")
+                #expect(near(jacobian.normalTimes(v), part.transposedTimes(part.times(v)), scale * scale * v.norm), "\(block)")
+                #expect(near(hessian.times(v), square.times(v), h.frobeniusNorm * v.norm), "\(block)")
+                let normal = jacobian.normalMatrix()
+                #expect(Self.close(normal, Matrix.product(part, part, transposingFirst: true)) && normal == normal.transposed)
+                for form in GramForm.allCases {
+                    let outer = jacobian.outerMatrix(form: form)
+                    #expect(Self.close(outer, Matrix.product(part, part, transposingSecond: true)), "\(block) \(form)")
+                    #expect(outer == outer.transposed)
+                }
+                #expect(near(jacobian.normalDiagonal(), normal.diagonal, normal.diagonal.norm))
+            }
+        }
+
+        /// The parts of JᵀJ's diagonal and of JJᵀ that belong to blocks which make up θ add up.
+        @Test func blocksAddUp() {
+            let (program, θ) = ProgramTests.burgers(points: 300, hidden: [16, 16, 16])
+            let blocks = program.network.blocks.map { $0.offset..<($0.offset + $0.count) }
+            let whole = program.jacobian(at: θ)
+            for form in GramForm.allCases {
+                var sum = Vector.zeros(whole.rows * whole.rows)
+                for block in blocks { sum.add(Vector(program.jacobian(at: θ, block: block).outerMatrix(form: form).elements)) }
+                #expect((sum - Vector(whole.outerMatrix().elements)).maximumNorm <= 1e-12 * sum.maximumNorm)
+            }
+            #expect(whole.structuredLayers(.explicit).isEmpty && whole.structuredLayers(.structured) == [1, 2, 3])
+            // C = 4 and 1: (4·300 + 50)²·33 operations against 350²·272.
+            #expect(whole.structuredLayers() == [])
+            // (4·300 + 50)²·81 operations against 350²·1640.
+            let (wider, φ) = ProgramTests.burgers(points: 300, hidden: [40, 40])
+            #expect(wider.jacobian(at: φ).structuredLayers() == [1])
+            let cost = whole.outerMatrixCost(form: .explicit)
+            #expect(cost == Double(350 * 350 * program.parameterCount))
+            #expect(blocks.reduce(0) { $0 + program.jacobian(at: θ, block: $1).outerMatrixCost(form: .explicit) } == cost)
+        }
+
         /// Several right-hand sides give the very bits of one after another.
         @Test(arguments: cases) func severalRightHandSides(c: RandomCase) {
             let (program, θ) = c.program()

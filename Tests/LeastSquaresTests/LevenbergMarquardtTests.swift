@@ -112,4 +112,15 @@ import Testing
         #expect(registry.optimizers.map(\.name) == ["levenberg-marquardt", "gauss-newton"])
         #expect(registry.optimizers.allSatisfy { $0.need == "LeastSquaresProblem" })
     }
+
+    @Test func thePreflightAsksForTheSquareThatIsFormed() {
+        var method = LevenbergMarquardt()
+        #expect(method.square(parameters: 9, residuals: 5) == .kernel && method.square(parameters: 5, residuals: 9) == .gramian)
+        method.scaling = .marquardt
+        #expect(method.square(parameters: 9, residuals: 5) == nil)
+        method.solver = .gramian
+        #expect(method.square(parameters: 9, residuals: 5) == .gramian)
+        method.solver = .jacobian
+        #expect(method.square(parameters: 5, residuals: 9) == nil)
+    }
 }

@@ -105,8 +105,7 @@ import Testing
     @Test func aMatrixThatIsHandedOverIsFactorisedInPlace() throws {
         let a = positive(200)
         let before = a.elements.withUnsafeBufferPointer { UInt(bitPattern: $0.baseAddress) }
-        let l = try Cholesky.factorize(consume a).get().lower
-        #expect(l.elements.withUnsafeBufferPointer { UInt(bitPattern: $0.baseAddress) } == before)
+        #expect(try Cholesky.factorize(consume a).get().storageAddress == before)
     }
 
     @Test func emptyMatrices() throws {

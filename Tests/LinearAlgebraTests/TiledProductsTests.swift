@@ -1,3 +1,4 @@
+import CKernels
 import LinearAlgebra
 import Testing
 
@@ -78,6 +79,36 @@ import Testing
             }
             #expect(worst <= 6 * Double(k + 2) * Double.ulpOfOne * Double(k))
         }
+    }
+
+    /// C ← β·C + α·A·Bᵀ on packed operands, around the borders of strips and of the columns that are held; both ways to pack agree.
+    @Test(arguments: [(1, 1, 1), (8, 24, 5), (23, 25, 9), (24, 48, 17), (71, 30, 40), (49, 7, 130)])
+    func packedProductsAreTheirDefinition(m: Int, n: Int, k: Int) {
+        var stream = TestStream(85)
+        let (a, b, start) = (stream.matrix(m, k), stream.matrix(n, k), stream.matrix(m, n))
+        func packed(_ x: Matrix, byColumns: Bool) -> [Double] {
+            let source = byColumns ? x.transposed.elements : x.elements
+            return [Double](unsafeUninitializedCapacity: (x.rows + 7) / 8 * 8 * k) { buffer, count in
+                if byColumns {
+                    ck_pack_columns(x.rows, k, source, k, buffer.baseAddress)
+                } else {
+                    ck_pack_rows(x.rows, k, source, x.rows, buffer.baseAddress)
+                }
+                count = (x.rows + 7) / 8 * 8 * k
+            }
+        }
+        let (left, right) = (packed(a, byColumns: false), packed(b, byColumns: false))
+        #expect(left == packed(a, byColumns: true) && right == packed(b, byColumns: true))
+        var c = start
+        ck_packed_product(m, n, k, -2, left, right, 0.5, 0, &c.elements, m, left, right)
+        var worst = 0.0
+        for j in 0..<n {
+            for i in 0..<m {
+                let sum = (0..<k).reduce(0.0) { $0 + a[i, $1] * b[j, $1] }
+                worst = Swift.max(worst, abs(c[i, j] - (0.5 * start[i, j] - 2 * sum)))
+            }
+        }
+        #expect(worst <= 4 * Double(k + 2) * Double.ulpOfOne * Double(k))
     }
 
     @Test func bitsDoNotDependOnTheNumberOfThreads() {

@@ -30,6 +30,7 @@ private struct NamedNewton: Optimizer, Configurable {
     }
 
     func workingMemory(parameters: Int, residuals: Int?) -> Int? { 8 * parameters * (residuals ?? 0) }
+    func square(parameters: Int, residuals: Int?) -> JacobianSquare? { .kernel }
 }
 
 private struct BowlSettings: ProblemConfiguration {
@@ -151,6 +152,8 @@ private enum Clashing: Plugin {
         #expect(preflight.parameterCount == 2 && preflight.residualCount == 2 && preflight.memory == 32)
         #expect(preflight.stages.map(\.bytes) == [nil, 32])
         #expect(preflight.description.contains("P = 2 parameters, N = 2 residuals"))
+        #expect(preflight.stages.map(\.square) == [nil, .fromJacobian(.kernel, residuals: 2, parameters: 2)])
+        #expect(preflight.description.contains("of which JJᵀ from J: 8 flop, until"))
         let error = #expect(throws: MemoryError.self) { try pipeline.preflight(memory: 31) }
         #expect(error?.stage == "finish" && error?.bytes == 32 && error?.available == 31)
         #expect(error?.description.contains("newton would hold") == true)

@@ -1,5 +1,6 @@
 import Differentiation
 import LinearAlgebra
+import NeuralModels
 import OptimizationCore
 import PhysicsInformed
 import Testing
@@ -185,5 +186,31 @@ import Testing
         #expect(throws: PhysicsError.self) { try base.revised(by: WeightRevision([("initial", -1)])) }
         #expect(throws: PhysicsError.self) { try base.revised(by: WeightRevision([("initial", .infinity)])) }
         #expect(throws: ArchiveError.self) { try base.restoringRevisions(from: archive) }
+    }
+
+    /// The plan says which form of JJᵀ is taken and what it costs, a setting overrides it, and all forms give the same matrix.
+    @Test func theFormOfTheKernelIsToldAndOverridable() throws {
+        let model = try MultilayerPerceptron(inputs: 2, hidden: [40, 40], outputs: 2)
+        let pde = CoupledWaves()
+        let problems = try GramForm.allCases.map { form in
+            try PhysicsInformedProblem(pde, model: model, points: smallPlan, seed: 1, identity: .scalar(pde.name), kernelForm: form)
+        }
+        let plans = problems.map { $0.plan(of: .kernel) }
+        let kernels = try problems.map { try $0.linearization(at: start($0).values).kernel() }
+        let largest = kernels[0].maximumNorm
+        for (problem, (plan, kernel)) in zip(problems, zip(plans, kernels)) {
+            #expect(zip(kernel.elements, kernels[0].elements).allSatisfy { abs($0 - $1) <= 1e-12 * largest })
+            #expect(plan.square == .kernel && plans[0].flops <= plan.flops)
+            // Revisions keep the setting.
+            let revised = try problem.revised(by: WeightRevision([(problem.terms[0], 2)], reason: "a test"))
+            #expect(revised.plan(of: .kernel) == plan)
+        }
+        let explicit = SquarePlan.fromJacobian(.kernel, residuals: problems[0].residualCount, parameters: model.layout.count)
+        let place = try #require(GramForm.allCases.firstIndex(of: .explicit))
+        #expect(plans[place].flops == explicit.flops && plans[place].form == "from columns of J")
+        #expect(Set(plans.map(\.form)).count > 1)
+        let gramian = problems[0].plan(of: .gramian)
+        #expect(
+            gramian.flops == SquarePlan.fromJacobian(.gramian, residuals: problems[0].residualCount, parameters: model.layout.count).flops)
     }
 }

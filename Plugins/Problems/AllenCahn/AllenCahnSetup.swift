@@ -1,3 +1,4 @@
+import Differentiation
 import NeuralModels
 import OptimizationCore
 import PhysicsInformed
@@ -11,6 +12,8 @@ public struct AllenCahnSetup: ProblemConfiguration {
     public var diffusivity = 1e-4
     public var network = PerceptronSettings(width: 32, depth: 4)
     public var points = PointPlan(interior: 8000, initial: 200, boundary: 100, initialWeight: 100)
+    /// How JJᵀ is formed.
+    public var kernelForm = GramForm.automatic
 
     public init() {}
 
@@ -22,13 +25,15 @@ public struct AllenCahnSetup: ProblemConfiguration {
             .number("diffusivity", \.diffusivity, in: .within(1e-6...1), meaning: "D"),
             .section("network", \.network, meaning: "the network"),
             .section("points", \.points, meaning: "the points of the loss terms and their weights"),
+            .choice("kernelForm", \.kernelForm, meaning: "how JJᵀ is formed; automatic takes the fewest operations"),
         ]
     }
 
     public func makeProblem(seed: UInt64) throws -> any Problem {
         let pde = AllenCahn(diffusivity: diffusivity)
         return try PhysicsInformedProblem(
-            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings,
+            kernelForm: kernelForm)
     }
 }
 

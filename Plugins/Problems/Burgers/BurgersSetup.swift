@@ -1,3 +1,4 @@
+import Differentiation
 import NeuralModels
 import OptimizationCore
 import PhysicsInformed
@@ -11,6 +12,8 @@ public struct BurgersSetup: ProblemConfiguration {
     public var viscosity = 0.01 / .pi
     public var network = PerceptronSettings(width: 20, depth: 4)
     public var points = PointPlan(interior: 4000, initial: 100, boundary: 200, initialWeight: 5, boundaryWeight: 5)
+    /// How JJᵀ is formed.
+    public var kernelForm = GramForm.automatic
 
     public init() {}
 
@@ -22,13 +25,15 @@ public struct BurgersSetup: ProblemConfiguration {
             .number("viscosity", \.viscosity, in: .within(1e-6...1e6), meaning: "ν"),
             .section("network", \.network, meaning: "the network"),
             .section("points", \.points, meaning: "the points of the loss terms and their weights"),
+            .choice("kernelForm", \.kernelForm, meaning: "how JJᵀ is formed; automatic takes the fewest operations"),
         ]
     }
 
     public func makeProblem(seed: UInt64) throws -> any Problem {
         let pde = Burgers(viscosity: viscosity)
         return try PhysicsInformedProblem(
-            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings,
+            kernelForm: kernelForm)
     }
 }
 

@@ -1,3 +1,4 @@
+import Differentiation
 import NeuralModels
 import OptimizationCore
 import PhysicsInformed
@@ -15,6 +16,8 @@ public struct HelmholtzSetup: ProblemConfiguration {
     public var wavenumber = 1.0
     public var network = PerceptronSettings(width: 40, depth: 3)
     public var points = PointPlan(interior: 4000, boundary: 400)
+    /// How JJᵀ is formed.
+    public var kernelForm = GramForm.automatic
 
     public init() {}
 
@@ -27,13 +30,15 @@ public struct HelmholtzSetup: ProblemConfiguration {
             .number("wavenumber", \.wavenumber, in: .within(0...1e6), meaning: "k"),
             .section("network", \.network, meaning: "the network"),
             .section("points", \.points, meaning: "the points of the loss terms and their weights"),
+            .choice("kernelForm", \.kernelForm, meaning: "how JJᵀ is formed; automatic takes the fewest operations"),
         ]
     }
 
     public func makeProblem(seed: UInt64) throws -> any Problem {
         let pde = Helmholtz(wavesAlongX: wavesAlongX, wavesAlongY: wavesAlongY, wavenumber: wavenumber)
         return try PhysicsInformedProblem(
-            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings,
+            kernelForm: kernelForm)
     }
 }
 

@@ -1,3 +1,4 @@
+import Differentiation
 import NeuralModels
 import OptimizationCore
 import PhysicsInformed
@@ -11,6 +12,8 @@ public struct PoissonOnIntervalSetup: ProblemConfiguration {
     public var frequency = 4
     public var network = PerceptronSettings(width: 32, depth: 1, initialization: .lecunNormal, firstLayerSlope: 4)
     public var points = PointPlan(interior: 256, boundary: 2, monitor: 500, sampling: .grid, boundaryWeight: 100)
+    /// How JJᵀ is formed.
+    public var kernelForm = GramForm.automatic
 
     public init() {}
 
@@ -21,13 +24,15 @@ public struct PoissonOnIntervalSetup: ProblemConfiguration {
             .integer("frequency", \.frequency, atLeast: 1, meaning: "k, the half waves in the interval"),
             .section("network", \.network, meaning: "the network"),
             .section("points", \.points, meaning: "the points of the loss terms and their weights"),
+            .choice("kernelForm", \.kernelForm, meaning: "how JJᵀ is formed; automatic takes the fewest operations"),
         ]
     }
 
     public func makeProblem(seed: UInt64) throws -> any Problem {
         let pde = PoissonOnInterval(frequency: frequency)
         return try PhysicsInformedProblem(
-            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings,
+            kernelForm: kernelForm)
     }
 }
 
@@ -40,6 +45,8 @@ public struct PoissonOnIntervalSetup: ProblemConfiguration {
 public struct PoissonOnSquareSetup: ProblemConfiguration {
     public var network = PerceptronSettings(width: 32, depth: 2, firstLayerSlope: 1)
     public var points = PointPlan(interior: 900, boundary: 120, boundaryWeight: 1)
+    /// How JJᵀ is formed.
+    public var kernelForm = GramForm.automatic
 
     public init() {}
 
@@ -49,13 +56,15 @@ public struct PoissonOnSquareSetup: ProblemConfiguration {
         [
             .section("network", \.network, meaning: "the network"),
             .section("points", \.points, meaning: "the points of the loss terms and their weights"),
+            .choice("kernelForm", \.kernelForm, meaning: "how JJᵀ is formed; automatic takes the fewest operations"),
         ]
     }
 
     public func makeProblem(seed: UInt64) throws -> any Problem {
         let pde = PoissonOnSquare()
         return try PhysicsInformedProblem(
-            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings,
+            kernelForm: kernelForm)
     }
 }
 
@@ -69,6 +78,8 @@ public struct PoissonOnCubeSetup: ProblemConfiguration {
     public var solution = PoissonOnCube.Solution.cosines
     public var network = PerceptronSettings(width: 64, depth: 2)
     public var points = PointPlan(interior: 3000, boundary: 500, sampling: .latinHypercube)
+    /// How JJᵀ is formed.
+    public var kernelForm = GramForm.automatic
 
     public init() {}
 
@@ -80,6 +91,7 @@ public struct PoissonOnCubeSetup: ProblemConfiguration {
             .choice("solution", \.solution, meaning: "the solution; products need an even dimension"),
             .section("network", \.network, meaning: "the network"),
             .section("points", \.points, meaning: "the points of the loss terms and their weights"),
+            .choice("kernelForm", \.kernelForm, meaning: "how JJᵀ is formed; automatic takes the fewest operations"),
         ]
     }
 
@@ -99,7 +111,8 @@ public struct PoissonOnCubeSetup: ProblemConfiguration {
         try validate()
         let pde = PoissonOnCube(dimension: dimension, solution: solution)
         return try PhysicsInformedProblem(
-            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings)
+            pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings,
+            kernelForm: kernelForm)
     }
 }
 

@@ -34,6 +34,11 @@ typedef struct {
 /// not depend on its worker, nor on the order of tasks that do not wait for each other.
 void ck_run_tasks(ck_tasks *tasks, int most_threads, void (*body)(void *context, size_t task, int worker), void *context);
 
+// MARK: Memory
+
+/// Asks for pages of 2 MiB under an array that nobody has written to yet: fewer faults at first touch, fewer misses of the translation.
+void ck_prefer_large_pages(void *memory, size_t bytes);
+
 // MARK: Instruction sets
 
 enum { CK_BASELINE = 0, CK_AVX2 = 1, CK_AVX512 = 2 };
@@ -142,8 +147,38 @@ enum { CK_WIDEST_TRIANGLE = 256 };
 /// X ← X·L⁻ᵀ: X ∈ ℝᵐˣⁿ and the lower triangle L ∈ ℝⁿˣⁿ column-major, n ≤ CK_WIDEST_TRIANGLE; above L's diagonal nothing is read.
 /// A row of X is solved with the same arithmetic wherever it lies.
 void ck_solve_right(size_t m, size_t n, const double *l, size_t ldl, double *x, size_t ldx);
-/// C += Σ_{c, c′} P∘Q over pairs of channels: C's entry (i, j) gains Σ P·Q at the rows c·height + i < channels·height and the columns
-/// c′·width + j, for i < m, j < n. P and Q are column-major with leading dimension ld.
-void ck_add_block_products(
-    size_t m, size_t n, size_t channels, size_t height, size_t other_channels, size_t width, const double *p, const double *q, size_t ld,
-    double *c, size_t ldc);
+
+// MARK: Packed matrices
+
+/// A packed matrix A ∈ ℝᵐˣᵏ: strips of CK_STRIP rows, in a strip column after column; the last strip holds the rows that are left, filled
+/// up with zeros to a multiple of 8. Row i of a strip's beginning stands at i·k; the whole takes k·⌈m/8⌉·8 numbers.
+enum { CK_STRIP = 24 };
+
+/// Packs A ∈ ℝᵐˣᵏ, or Aᵀ of A ∈ ℝᵏˣᵐ, given by columns.
+void ck_pack_rows(size_t m, size_t k, const double *a, size_t lda, double *packed);
+void ck_pack_columns(size_t m, size_t k, const double *a, size_t lda, double *packed);
+
+/// B ← Aᵀ for A ∈ ℝᵐˣⁿ, both by columns.
+void ck_transpose(size_t m, size_t n, const double *a, size_t lda, double *b, size_t ldb);
+
+/// C ← β·C + α·A·Bᵀ for packed A ∈ ℝᵐˣᵏ and B ∈ ℝⁿˣᵏ, C by columns; what C holds is not read where β = 0. With `lower` nothing above the
+/// diagonal is touched. k up to some 200 keeps a strip in the nearest cache. The operands that will be wanted next are fetched meanwhile.
+void ck_packed_product(
+    size_t m, size_t n, size_t k, double alpha, const double *a, const double *b, double beta, int lower, double *c, size_t ldc,
+    const double *next_a, const double *next_b);
+
+/// Some rows of J in a dense layer, row i being Σ_c x_c g_cᵀ: for each of the channels, of which the first `values` are values, a packed
+/// matrix of inputs, and one of cotangents.
+typedef struct {
+    const double *x;
+    const double *g;
+    size_t rows;
+    size_t channels;
+    size_t values;
+} ck_layer_rows;
+
+/// C's entry (i, j) += Σ_{c, c′} (x_c·y_c′ + 1 where both are values and there is a bias)·(g_c·h_c′) for rows (x, g) of A and (y, h) of B:
+/// the layer's part of A·Bᵀ. With `lower` nothing above the diagonal is touched. What lies from `ahead` on is fetched meanwhile.
+void ck_add_outer_products(
+    const ck_layer_rows *a, const ck_layer_rows *b, size_t inputs, size_t outputs, int has_bias, int lower, double *c, size_t ldc,
+    const double *ahead);

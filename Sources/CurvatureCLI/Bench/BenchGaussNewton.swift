@@ -39,7 +39,7 @@ struct BenchGaussNewton: RegistryCommand {
             var matrix = kernel ? model.kernel() : model.gramian()
             let formed = ContinuousClock.now
             matrix.addDiagonal(Vector(repeating: damping, count: matrix.rows))
-            let factor = try Cholesky.factorize(matrix).get()
+            let factor = try Cholesky.factorize(consume matrix).get()
             let r = model.residual
             let step = kernel ? model.transposedProduct(factor.solve(r)) : factor.solve(model.transposedProduct(r))
             parts.matrix.append(start.duration(to: formed).inSeconds)

@@ -42,13 +42,4 @@ enum BlockProducts {
             RawProducts.gemm(true, false, outputs, inputs, rows, y, rows, x, rows, beta: 1, w, outputs)
         }
     }
-
-    /// C ← A·Bᵀ: A ∈ ℝᵐˣᵏ and B ∈ ℝⁿˣᵏ without gaps, m and n multiples of 8.
-    static func outer(_ m: Int, _ n: Int, _ k: Int, _ a: Doubles, _ b: Doubles, into c: MutableDoubles) {
-        if ck_simd_level() != Int32(CK_BASELINE) {
-            ck_row_product(m, n, k, a, m, b, n, 1, 0, c, m)
-        } else {
-            RawProducts.gemm(false, true, m, n, k, a, m, b, n, beta: 0, c, m)
-        }
-    }
 }

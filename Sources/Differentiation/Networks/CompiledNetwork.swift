@@ -24,5 +24,23 @@ struct CompiledNetwork: Sendable {
         needsProducts = nodes.contains { $0.layer is ProductLayer }
     }
 
+    /// The layers from the first to the last that have parameters in `block`; none beyond all where it holds trained numbers alone.
+    func layers(of block: Range<Int>) -> Range<Int> {
+        let touched = nodes.indices.filter { nodes[$0].parameters.overlaps(block) }
+        guard let first = touched.first, let last = touched.last else { return nodes.count..<nodes.count }
+        return first..<(last + 1)
+    }
+
+    /// `block` widened to whole portions of the layers in which it begins and ends.
+    func portions(of block: Range<Int>) -> Range<Int> {
+        var (low, high) = (block.lowerBound, block.upperBound)
+        for l in layers(of: block) {
+            let (own, stride) = (nodes[l].parameters, nodes[l].layer.parameterStride)
+            if own.contains(low) { low -= (low - own.lowerBound) % stride }
+            if own.contains(high) { high += (stride - (high - own.lowerBound) % stride) % stride }
+        }
+        return low..<high
+    }
+
     var greatestWidth: Int { nodes.reduce(0) { max($0, $1.layer.outputs) } }
 }

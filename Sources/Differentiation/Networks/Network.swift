@@ -71,6 +71,8 @@ struct NetworkNode: Sendable {
     /// Nodes before it.
     var inputs: [Int]
     var parameterOffset: Int
+    /// Its part of θ.
+    var parameters: Range<Int> { parameterOffset..<(parameterOffset + layer.parameterCount) }
 }
 
 /// Features of a network under construction: the output of one of its layers.

@@ -180,11 +180,13 @@ struct BlockPass {
 
     // MARK: Reverse
 
-    /// θ̄ += … from the seeds.
-    func reverse(_ θ: Doubles, gradient: MutableDoubles) {
-        for l in stride(from: last, through: 0, by: -1) where network.isTrained[l] {
+    /// θ̄ += … from the seeds, for some layers only if they are given.
+    func reverse(_ θ: Doubles, gradient: MutableDoubles, layers: Range<Int>? = nil) {
+        let wanted = layers ?? 0..<network.nodes.count
+        for l in stride(from: last, through: wanted.lowerBound, by: -1) where network.isTrained[l] {
             let node = network.nodes[l]
-            node.layer.reverse(pass, θ + node.parameterOffset, memory(l), gradient: gradient + node.parameterOffset)
+            node.layer.reverse(
+                pass, θ + node.parameterOffset, memory(l), gradient: wanted.contains(l) ? gradient + node.parameterOffset : nil)
         }
         addScalars(from: layout.scalarSeeds, to: gradient)
     }
@@ -207,6 +209,27 @@ struct BlockPass {
 
     /// The rows of the Jacobian from the seeds: entry p of tuple i to out[i + (p − parameters.lowerBound)·leading].
     func jacobianRows(_ θ: Doubles, parameters: Range<Int>, out: MutableDoubles, leading: Int) {
+        scalarRows(parameters, out: out, leading: leading)
+        for l in stride(from: last, through: 0, by: -1) where network.isTrained[l] {
+            let node = network.nodes[l]
+            if node.parameters.upperBound <= parameters.lowerBound { break }
+            node.layer.reverse(pass, θ + node.parameterOffset, memory(l), gradient: nil)
+            layerRows(θ, l, parameters, out: out, leading: leading)
+        }
+    }
+
+    /// The part of `jacobianRows` that belongs to layer l, whose cotangent is complete.
+    func layerRows(_ θ: Doubles, _ l: Int, _ parameters: Range<Int>, out: MutableDoubles, leading: Int) {
+        let (node, wanted) = (network.nodes[l], network.nodes[l].parameters.clamped(to: parameters))
+        if wanted.isEmpty { return }
+        node.layer.jacobianRows(
+            pass, θ + node.parameterOffset, memory(l), points: points,
+            parameters: (wanted.lowerBound - node.parameterOffset)..<(wanted.upperBound - node.parameterOffset),
+            out: out + (wanted.lowerBound - parameters.lowerBound) * leading, leading: leading)
+    }
+
+    /// The part of `jacobianRows` that belongs to the trained numbers of the residuals.
+    func scalarRows(_ parameters: Range<Int>, out: MutableDoubles, leading: Int) {
         for p in parameters.clamped(to: network.scalarOffset..<(network.scalarOffset + network.scalarCount)) {
             let entry = out + (p - parameters.lowerBound) * leading
             if let column = term.scalars.firstIndex(of: p - network.scalarOffset) {
@@ -215,27 +238,18 @@ struct BlockPass {
                 entry.update(repeating: 0, count: points)
             }
         }
-        for l in stride(from: last, through: 0, by: -1) where network.isTrained[l] {
-            let node = network.nodes[l]
-            let own = node.parameterOffset..<(node.parameterOffset + node.layer.parameterCount)
-            if own.upperBound <= parameters.lowerBound { break }
-            let memory = memory(l)
-            node.layer.reverse(pass, θ + node.parameterOffset, memory, gradient: nil)
-            let wanted = own.clamped(to: parameters)
-            if wanted.isEmpty { continue }
-            let local = (wanted.lowerBound - own.lowerBound)..<(wanted.upperBound - own.lowerBound)
-            node.layer.jacobianRows(
-                pass, θ + node.parameterOffset, memory, points: points, parameters: local,
-                out: out + (wanted.lowerBound - parameters.lowerBound) * leading, leading: leading)
-        }
     }
 
     // MARK: Tangents
 
-    /// The tangents of every layer's jets in the direction v.
-    func tangent(_ θ: Doubles, _ v: Doubles) {
+    /// The tangents of every layer's jets in the direction v, which is zero before the layer `first`.
+    func tangent(_ θ: Doubles, _ v: Doubles, from first: Int = 0) {
         for (l, node) in network.nodes.enumerated() {
-            node.layer.tangent(pass, θ + node.parameterOffset, v + node.parameterOffset, memory(l))
+            if l < first {
+                memory(l).hdot.update(repeating: 0, count: node.layer.outputs * pass.rows)
+            } else {
+                node.layer.tangent(pass, θ + node.parameterOffset, v + node.parameterOffset, memory(l))
+            }
         }
         spread(v, into: layout.scalarTangents)
     }
@@ -273,9 +287,9 @@ struct BlockPass {
         }
     }
 
-    /// The tangent of `reverse`: added to `product`.
-    func tangentReverse(_ θ: Doubles, _ v: Doubles, product: MutableDoubles) {
-        for l in stride(from: last, through: 0, by: -1) where network.isTrained[l] {
+    /// The tangent of `reverse`, from the last layer down to `lowest`: added to `product`.
+    func tangentReverse(_ θ: Doubles, _ v: Doubles, product: MutableDoubles, downTo lowest: Int = 0) {
+        for l in stride(from: last, through: lowest, by: -1) where network.isTrained[l] {
             let node = network.nodes[l]
             node.layer.tangentReverse(
                 pass, θ + node.parameterOffset, v + node.parameterOffset, memory(l), product: product + node.parameterOffset)

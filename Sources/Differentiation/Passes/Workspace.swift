@@ -1,3 +1,4 @@
+import CKernels
 import LinearAlgebra
 
 /// What a pass over a block keeps: more for the later ones.
@@ -109,6 +110,7 @@ final class Workspace: @unchecked Sendable {
         self.capacity = max(capacity, 8)
         self.columnCapacity = max(columnCapacity, 1)
         let raw = UnsafeMutableRawPointer.allocate(byteCount: self.capacity * MemoryLayout<Double>.stride, alignment: 64)
+        ck_prefer_large_pages(raw, self.capacity * MemoryLayout<Double>.stride)
         base = raw.initializeMemory(as: Double.self, repeating: 0, count: self.capacity)
         columns = .allocate(capacity: self.columnCapacity)
         columns.initialize(repeating: Doubles(base), count: self.columnCapacity)
@@ -127,12 +129,13 @@ final class Workspace: @unchecked Sendable {
 final class WorkspacePool: Sendable {
     private let free = Locked<[Workspace]>([])
 
-    /// Calls `body` with `count` workspaces of at least the given capacities.
+    /// Calls `body` with `count` workspaces of at least the given capacities; a new one takes the place of one that is too small.
     func borrowing<R>(_ count: Int, capacity: Int, columns: Int, _ body: ([Workspace]) throws -> R) rethrows -> R {
         var borrowed = free.withLock { free in
             let fitting = free.indices.filter { free[$0].capacity >= capacity }.suffix(count)
             let taken = fitting.map { free[$0] }
             for index in fitting.reversed() { free.remove(at: index) }
+            free.removeFirst(min(free.count, count - taken.count))
             return taken
         }
         while borrowed.count < count { borrowed.append(Workspace(capacity: capacity, columns: columns)) }

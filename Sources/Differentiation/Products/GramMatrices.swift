@@ -4,48 +4,50 @@ extension ProgramJacobian {
     /// JᵀJ ∈ ℝᴾˣᴾ, exactly symmetric: row blocks of J, and NP² flops by output tiles. Squares the condition number of J.
     public func normalMatrix() -> Matrix {
         let (n, p) = (rows, columns)
-        var product = Matrix.zeros(p, p)
-        guard n > 0 else { return product }
-        let height = min(n, max(Self.leastPanel, Self.panelBytes / (8 * p)))
-        let panel = UnsafeMutablePointer<Double>.allocate(capacity: height * p)
-        defer { panel.deallocate() }
-        product.elements.withUnsafeMutableBufferPointer { c in
+        guard n > 0, p > 0 else { return .zeros(p, p) }
+        let whole = program.layers.portions(of: block)
+        let height = min(n, max(Self.leastPanel, Self.panelBytes / (8 * whole.count)))
+        return Matrix(rows: p, columns: p) { c in
             guard let c = c.baseAddress else { return }
-            for start in stride(from: 0, to: n, by: height) {
-                let count = min(height, n - start)
-                jacobian(rows: start..<(start + count), into: panel, leading: count)
-                TiledProducts.syrkLower(transpose: true, p, count, panel, count, beta: start == 0 ? 0 : 1, c, p)
+            withPanel(of: height * whole.count) { panel in
+                for start in stride(from: 0, to: n, by: height) {
+                    let count = min(height, n - start)
+                    sweep(Sweep(panels: [whole], layers: []), rows: start..<(start + count), into: panel, leading: count)
+                    TiledProducts.syrkLower(
+                        transpose: true, p, count, panel + (block.lowerBound - whole.lowerBound) * count, count, beta: start == 0 ? 0 : 1,
+                        c,
+                        p)
+                }
             }
             TiledProducts.mirrorLower(p, c, p)
         }
-        return product
     }
+
+    /// How many operations `normalMatrix` takes, the symmetric half counted once: NP².
+    public var normalMatrixCost: Double { Double(rows) * Double(columns) * Double(columns) }
 
     /// The memory of a panel of J, and the least rows or columns of one.
     static let panelBytes = 64 << 20
     static let leastPanel = 512
 
-    /// The parameters of all but some layers in runs of about `width`, cut where a layer can cut its part of J.
+    /// The parameters of the block in runs of about `width`, cut where a layer can cut its part of J, without those of some layers.
     func columnPanels(atMost width: Int, leavingOut skipped: Set<Int> = []) -> [Range<Int>] {
+        let whole = program.layers.portions(of: block)
         var panels: [Range<Int>] = []
-        var (first, end) = (0, 0)
-        let layers = program.layers.nodes.map { ($0.layer.parameterCount, $0.layer.parameterStride) }
-        for (l, (count, stride)) in (layers + [(program.layers.scalarCount, 1)]).enumerated() {
-            if skipped.contains(l) {
-                if end > first { panels.append(first..<end) }
-                end += count
-                first = end
-                continue
-            }
-            for _ in 0..<(count / stride) {
-                if end > first && end + stride - first > width {
-                    panels.append(first..<end)
-                    first = end
-                }
-                end += stride
+        func add(_ portion: Range<Int>) {
+            if let last = panels.last, last.upperBound == portion.lowerBound, last.count + portion.count <= width {
+                panels[panels.count - 1] = last.lowerBound..<portion.upperBound
+            } else {
+                panels.append(portion)
             }
         }
-        if end > first { panels.append(first..<end) }
+        for (l, node) in program.layers.nodes.enumerated() where !skipped.contains(l) {
+            let own = node.parameters.clamped(to: whole)
+            for start in stride(from: own.lowerBound, to: own.upperBound, by: node.layer.parameterStride) {
+                add(start..<(start + node.layer.parameterStride))
+            }
+        }
+        for scalar in (program.layers.scalarOffset..<program.layers.parameterCount).clamped(to: whole) { add(scalar..<(scalar + 1)) }
         return panels
     }
 }

@@ -25,11 +25,13 @@ public struct KroneckerFactors: Sendable {
 }
 
 extension ProgramJacobian {
-    /// The factors of every dense layer beyond the first, which acts on the coordinates, for every term: one forward pass, a reverse pass
+    /// The factors of every dense layer of the block beyond the first, which acts on the coordinates, for every term: one forward pass, a reverse pass
     /// for each residual of a point, and C·(in² + out²) operations a point and layer.
     public func kroneckerFactors() -> [KroneckerFactors] {
         let nodes = program.layers.nodes
-        let dense = nodes.indices.filter { nodes[$0].layer.denseShape != nil }
+        let dense = nodes.indices.filter { l in
+            nodes[l].layer.denseShape != nil && block.clamped(to: nodes[l].parameters) == nodes[l].parameters
+        }
         guard let lowest = dense.first else { return [] }
         var factors: [KroneckerFactors] = []
         for (t, term) in program.compiled.enumerated() where term.residualTotal > 0 {

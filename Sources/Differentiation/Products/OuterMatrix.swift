@@ -16,39 +16,31 @@ extension ProgramJacobian {
     ///
     /// The rows of J are Σ_c x_c g_cᵀ in a dense layer with input x and cotangent g in the channels c, so the layer's part of JJᵀ is
     /// Σ_{c, c′} (X_c X_c′ᵀ) ∘ (G_c G_c′ᵀ), without J: fewer operations where C²(in + out) < in·out. The other layers, and those too small
-    /// for that to pay, give the columns of J panel by panel, so that J is never held whole. `form` overrides the choice.
+    /// for that to pay, give the columns of J panel by panel, so that J is never held whole. `form` overrides the choice. Both come from
+    /// one pass over the points where memory allows.
     public func outerMatrix(form: GramForm = .automatic) -> Matrix {
         let n = rows
-        var product = Matrix.zeros(n, n)
-        guard n > 0 else { return product }
-        let structured = Set(structuredLayers(form))
-        product.elements.withUnsafeMutableBufferPointer { c in
+        guard n > 0, columns > 0 else { return .zeros(n, n) }
+        return Matrix(rows: n, columns: n) { c in
             guard let c = c.baseAddress else { return }
-            addColumns(columnPanels(atMost: max(Self.leastPanel, Self.panelBytes / (8 * n)), leavingOut: structured), to: c)
-            for group in groups(of: structured.sorted()) { addStructured(group, to: c) }
+            for (index, sweep) in sweeps(structuredLayers(form)).enumerated() { add(sweep, isFirst: index == 0, to: c) }
             TiledProducts.mirrorLower(n, c, n)
         }
-        return product
     }
 
     /// How many operations `outerMatrix` takes in a form, the symmetric half counted once: what the choice rests on.
     public func outerMatrixCost(form: GramForm = .automatic) -> Double {
-        let structured = Set(structuredLayers(form))
-        return program.layers.nodes.indices.reduce(0.0) { sum, l in sum + cost(ofLayer: l, structured: structured.contains(l)) }
-            + Double(rows * rows * program.layers.scalarCount)
+        let structured = structuredLayers(form)
+        let layers = layers.reduce(0.0) { sum, l in sum + cost(ofLayer: l, structured: structured.contains(l)) }
+        let scalars = block.clamped(to: program.layers.scalarOffset..<program.layers.parameterCount).count
+        return layers + Double(rows) * Double(rows) * Double(scalars)
     }
 
-    private func cost(ofLayer l: Int, structured: Bool) -> Double {
-        let (layer, n) = (program.layers.nodes[l].layer, Double(rows))
-        guard structured, let shape = layer.denseShape else { return n * n * Double(layer.parameterCount) }
-        // Σ over pairs of rows of the pairs of their channels.
-        let channels = program.compiled.reduce(0.0) { $0 + Double($1.residualTotal * $1.arity * $1.rules.space.count) }
-        return channels * channels * (Double(shape.inputs + shape.outputs) + 1)
-    }
-
-    private func structuredLayers(_ form: GramForm) -> [Int] {
-        program.layers.nodes.indices.filter { l in
-            guard program.layers.nodes[l].layer.denseShape != nil else { return false }
+    /// The dense layers, by their place among the network's layers, whose part `outerMatrix` forms without J.
+    public func structuredLayers(_ form: GramForm = .automatic) -> [Int] {
+        layers.filter { l in
+            let node = program.layers.nodes[l]
+            guard node.layer.denseShape != nil, block.clamped(to: node.parameters) == node.parameters else { return false }
             switch form {
             case .explicit: return false
             case .structured: return true
@@ -57,21 +49,59 @@ extension ProgramJacobian {
         }
     }
 
-    // MARK: By columns of J
-
-    private func addColumns(_ panels: [Range<Int>], to c: UnsafeMutablePointer<Double>) {
-        let n = rows
-        let panel = UnsafeMutablePointer<Double>.allocate(capacity: n * (panels.map(\.count).max() ?? 0))
-        defer { panel.deallocate() }
-        for range in panels {
-            jacobian(rows: 0..<n, columns: range, into: panel, leading: n)
-            TiledProducts.syrkLower(transpose: false, n, range.count, panel, n, beta: 1, c, n)
-        }
+    private func cost(ofLayer l: Int, structured: Bool) -> Double {
+        let (node, n) = (program.layers.nodes[l], Double(rows))
+        guard structured, let shape = node.layer.denseShape else { return n * n * Double(node.parameters.clamped(to: block).count) }
+        // Σ over pairs of rows of the pairs of their channels.
+        let channels = program.compiled.reduce(0.0) { $0 + Double($1.residualTotal * $1.arity * $1.rules.space.count) }
+        return channels * channels * (Double(shape.inputs + shape.outputs) + 1)
     }
 
-    // MARK: By layers
+    // MARK: Passes over the points
 
-    /// The rows of a block that belong to one residual.
+    /// The passes that JJᵀ takes: columns of J in panels of bounded memory, and layers as many as can be held.
+    private func sweeps(_ structured: [Int]) -> [Sweep] {
+        let width = max(Self.leastPanel, Self.panelBytes / (8 * rows))
+        var sweeps: [Sweep] = []
+        for panel in columnPanels(atMost: width, leavingOut: Set(structured)) {
+            if let last = sweeps.last, last.width + panel.count <= width {
+                sweeps[sweeps.count - 1].panels.append(panel)
+            } else {
+                sweeps.append(Sweep(panels: [panel], layers: []))
+            }
+        }
+        for (index, group) in groups(of: structured).enumerated() {
+            if index < sweeps.count {
+                sweeps[index].layers = group
+            } else {
+                sweeps.append(Sweep(panels: [], layers: group))
+            }
+        }
+        return sweeps
+    }
+
+    /// Layers whose inputs and cotangents are held at one time: as many as fit in some memory, at least one.
+    private func groups(of layers: [Int]) -> [[Int]] {
+        let height = tiles().reduce(0) { $0 + $1.height }
+        var groups: [[Int]] = []
+        var held = 0
+        for l in layers {
+            guard let shape = program.layers.nodes[l].layer.denseShape else { continue }
+            let bytes = 8 * height * (shape.inputs + shape.outputs)
+            if groups.isEmpty || held + bytes > Self.heldBytes {
+                groups.append([l])
+                held = bytes
+            } else {
+                groups[groups.count - 1].append(l)
+                held += bytes
+            }
+        }
+        return groups
+    }
+
+    private static let heldBytes = 128 << 20
+
+    /// The rows of a block of points that belong to one residual.
     private struct Tile {
         var block: Int
         var residual: Int
@@ -100,33 +130,12 @@ extension ProgramJacobian {
         return tiles.sorted { $0.row < $1.row }
     }
 
-    /// Layers whose inputs and cotangents are held at one time: as many as fit in some memory, at least one.
-    private func groups(of layers: [Int]) -> [[Int]] {
-        let height = tiles().reduce(0) { $0 + $1.height }
-        var groups: [[Int]] = []
-        var held = 0
-        for l in layers {
-            guard let shape = program.layers.nodes[l].layer.denseShape else { continue }
-            let bytes = 8 * height * (shape.inputs + shape.outputs)
-            if groups.isEmpty || held + bytes > Self.heldBytes {
-                groups.append([l])
-                held = bytes
-            } else {
-                groups[groups.count - 1].append(l)
-                held += bytes
-            }
-        }
-        return groups
-    }
-
-    private static let heldBytes = 128 << 20
-
-    /// c += the part of JJᵀ that comes from some dense layers, on and below the diagonal's tiles.
-    private func addStructured(_ layers: [Int], to c: UnsafeMutablePointer<Double>) {
+    /// c += the part of JJᵀ that a pass over the points gives, on and below the diagonal; c ← it, the first time.
+    private func add(_ sweep: Sweep, isFirst: Bool, to c: UnsafeMutablePointer<Double>) {
         let (n, tiles) = (rows, tiles())
-        let shapes = layers.map { program.layers.nodes[$0].layer.denseShape ?? DenseShape(inputs: 0, outputs: 0, hasBias: false) }
-        // Where each tile's x and g of each layer lie.
-        var (places, total) = ([[(x: Int, g: Int)]](), 0)
+        let shapes = sweep.layers.map { program.layers.nodes[$0].layer.denseShape ?? DenseShape(inputs: 0, outputs: 0, hasBias: false) }
+        // Behind the columns of J lie each tile's x and g of each layer, beginning with a cache line.
+        var (places, total) = ([[(x: Int, g: Int)]](), (n * sweep.width + 7) / 8 * 8)
         for tile in tiles {
             places.append(
                 shapes.map { shape in
@@ -134,61 +143,61 @@ extension ProgramJacobian {
                     return (total, total + tile.height * shape.inputs)
                 })
         }
-        let memory = UnsafeMutablePointer<Double>.allocate(capacity: max(total, 1))
-        defer { memory.deallocate() }
-        capture(layers, tiles, places, shapes, into: memory)
-
-        let workers = ThreadPool.threadCount
-        let highest = tiles.reduce(0) { max($0, $1.height) }
-        let scratch = UnsafeMutablePointer<Double>.allocate(capacity: 2 * workers * highest * highest)
-        defer { scratch.deallocate() }
-        parallelFor(count: tiles.count * (tiles.count + 1) / 2, maximumWorkers: workers) { index, worker in
-            // Index counts the pairs a ≥ b row by row.
-            var a = Int((Double(8 * index + 1).squareRoot() - 1) / 2)
-            while (a + 1) * (a + 2) / 2 <= index { a += 1 }
-            while a * (a + 1) / 2 > index { a -= 1 }
-            let b = index - a * (a + 1) / 2
-            let (s, t) = (tiles[a], tiles[b])
-            let p = scratch + 2 * worker * highest * highest
-            let q = p + highest * highest
-            for (l, shape) in shapes.enumerated() {
-                let (first, second) = (places[a][l], places[b][l])
-                BlockProducts.outer(s.height, t.height, shape.inputs, memory + first.x, memory + second.x, into: p)
-                BlockProducts.outer(s.height, t.height, shape.outputs, memory + first.g, memory + second.g, into: q)
-                if shape.hasBias {
-                    // The bias is the weight of an input that is 1 in the value channels and 0 in the others.
-                    for j in 0..<(t.values * t.padded) { ck_add_constant(s.values * s.padded, 1, p + j * s.height) }
+        let tileOfRow = Dictionary(uniqueKeysWithValues: tiles.enumerated().map { ($1.row, $0) })
+        withPanel(of: total) { memory in
+            self.sweep(sweep, rows: 0..<n, into: memory, leading: n) { pass, residual, l, layer in
+                guard let t = tileOfRow[pass.residualIndex(residual)], let i = sweep.layers.firstIndex(of: l) else { return }
+                let (tile, place, shape) = (tiles[t], places[t][i], shapes[i])
+                for c in 0..<tile.channels {
+                    let row = c * tile.padded
+                    ck_pack_rows(tile.padded, shape.inputs, layer.x() + row, tile.height, memory + place.x + row * shape.inputs)
+                    ck_pack_rows(tile.padded, shape.outputs, layer.g + row, tile.height, memory + place.g + row * shape.outputs)
                 }
-                ck_add_block_products(
-                    s.points, t.points, s.channels, s.padded, t.channels, t.padded, p, q, s.height, c + s.row + t.row * n, n)
             }
+            // What a block that ends within a portion has beside it is left out.
+            let whole = program.layers.portions(of: block)
+            let before = sweep.panels.first?.lowerBound == whole.lowerBound ? block.lowerBound - whole.lowerBound : 0
+            let after = sweep.panels.last?.upperBound == whole.upperBound ? whole.upperBound - block.upperBound : 0
+            let width = sweep.width - before - after
+            if isFirst || width > 0 {
+                TiledProducts.syrkLower(transpose: false, n, width, memory + before * n, n, beta: isFirst ? 0 : 1, c, n)
+            }
+            addOuterProducts(shapes, tiles, places, memory, to: c)
         }
     }
 
-    /// Runs all blocks forward, and back for every residual, and copies what the layers read.
-    private func capture(
-        _ layers: [Int], _ tiles: [Tile], _ places: [[(x: Int, g: Int)]], _ shapes: [DenseShape], into memory: UnsafeMutablePointer<Double>
+    /// c += the parts of JJᵀ of dense layers, from their packed inputs and cotangents: a layer after another, and in it for a few tiles
+    /// after others, which stay in cache, all tiles below.
+    private func addOuterProducts(
+        _ shapes: [DenseShape], _ tiles: [Tile], _ places: [[(x: Int, g: Int)]], _ memory: UnsafePointer<Double>,
+        to c: UnsafeMutablePointer<Double>
     ) {
-        var tileOf: [[Int]] = Array(repeating: [], count: program.blocks.count)
-        for (index, tile) in tiles.enumerated() { tileOf[tile.block].append(index) }
-        for index in tileOf.indices { tileOf[index].sort { tiles[$0].residual < tiles[$1].residual } }
-        parameters.withUnsafeBufferPointer { θ in
-            guard let θ = θ.baseAddress else { return }
-            program.overItems(program.blocks.count, .reverse) { index, workspace in
-                let block = program.blocks[index]
-                let pass = program.pass(.reverse, term: block.term, start: block.start, points: block.points, in: workspace)
-                pass.forward(θ)
-                pass.evaluate(order: 1)
-                for t in tileOf[index] {
-                    pass.seedResidual(tiles[t].residual)
-                    pass.reverse(θ, downTo: layers[0]) { l, layer in
-                        guard let i = layers.firstIndex(of: l) else { return }
-                        let (height, shape) = (tiles[t].height, shapes[i])
-                        (memory + places[t][i].x).update(from: layer.x(), count: height * shape.inputs)
-                        (memory + places[t][i].g).update(from: layer.g, count: height * shape.outputs)
-                    }
+        let n = rows
+        for (l, shape) in shapes.enumerated() {
+            func part(_ t: Int) -> ck_layer_rows {
+                ck_layer_rows(
+                    x: memory + places[t][l].x, g: memory + places[t][l].g, rows: tiles[t].points, channels: tiles[t].channels,
+                    values: tiles[t].values)
+            }
+            let bytes = tiles.reduce(0) { max($0, 8 * $1.height * (shape.inputs + shape.outputs)) }
+            let together = max(1, Self.cacheBytes / bytes)
+            let tasks = stride(from: 0, to: tiles.count, by: together).flatMap { first in
+                (first..<tiles.count).map { (columns: first..<min(first + together, $0 + 1), row: $0) }
+            }
+            parallelFor(count: tasks.count) { index, _ in
+                let (columns, a) = tasks[index]
+                var first = part(a)
+                for b in columns {
+                    var second = part(b)
+                    let next = b == columns.upperBound - 1 ? min(a + 1, tiles.count - 1) : a
+                    ck_add_outer_products(
+                        &first, &second, shape.inputs, shape.outputs, shape.hasBias ? 1 : 0, a == b ? 1 : 0,
+                        c + tiles[a].row + tiles[b].row * n, n, memory + places[next][l].x)
                 }
             }
         }
     }
+
+    /// What stays in a core's second cache beside the tile at hand.
+    private static let cacheBytes = 1 << 20
 }

@@ -1,117 +1,108 @@
 import LinearAlgebra
 
 extension Program {
-    /// J = ∂r/∂θ ∈ ℝᴺˣᴾ at θ, as an operator; nothing is computed yet. All terms must be sums of squares.
-    public func jacobian(at parameters: Vector) -> ProgramJacobian {
+    /// J = ∂r/∂θ ∈ ℝᴺˣᴾ at θ, or its columns of a block of θ, as an operator; nothing is computed yet. All terms must be sums of squares.
+    public func jacobian(at parameters: Vector, block: Range<Int>? = nil) -> ProgramJacobian {
         requireResiduals(for: "the Jacobian")
         check(parameters)
-        return ProgramJacobian(program: self, parameters: parameters)
+        return ProgramJacobian(program: self, parameters: parameters, block: checked(block))
     }
 
-    /// The Hessian of L at θ, as an operator; nothing is computed yet.
-    public func hessian(at parameters: Vector) -> ProgramHessian {
+    /// The Hessian of L at θ, or its square of a block of θ, as an operator; nothing is computed yet.
+    public func hessian(at parameters: Vector, block: Range<Int>? = nil) -> ProgramHessian {
         check(parameters)
-        return ProgramHessian(program: self, parameters: parameters)
+        return ProgramHessian(program: self, parameters: parameters, block: checked(block))
+    }
+
+    private func checked(_ block: Range<Int>?) -> Range<Int> {
+        let block = block ?? 0..<parameterCount
+        precondition(
+            block.lowerBound >= 0 && block.upperBound <= parameterCount, "the parameters \(block) of \(parameterCount)")
+        return block
+    }
+
+    /// Calls `body` with `count` vectors of ℝᴾ that are `v` on `block` and zero beside it.
+    func withDirections(_ v: [Double], _ count: Int, on block: Range<Int>, _ body: (Doubles) -> Void) {
+        precondition(v.count == count * block.count, "\(v.count) numbers for \(count) directions in \(block.count) parameters")
+        guard block.count < parameterCount else {
+            v.withUnsafeBufferPointer { if let v = $0.baseAddress { body(v) } }
+            return
+        }
+        var whole = [Double](repeating: 0, count: count * parameterCount)
+        for d in 0..<count {
+            for (i, p) in block.enumerated() { whole[d * parameterCount + p] = v[d * block.count + i] }
+        }
+        whole.withUnsafeBufferPointer { if let v = $0.baseAddress { body(v) } }
+    }
+
+    /// The entries of `block` of `count` vectors of ℝᴾ that `body` writes.
+    func collecting(_ count: Int, on block: Range<Int>, _ body: (UnsafeMutableBufferPointer<Double>) -> Void) -> [Double] {
+        let (p, entries) = (parameterCount, count * parameterCount)
+        let whole = [Double](unsafeUninitializedCapacity: entries) { buffer, initialized in
+            body(UnsafeMutableBufferPointer(rebasing: buffer[..<entries]))
+            initialized = entries
+        }
+        return block.count == p ? whole : (0..<count).flatMap { d in whole[(d * p + block.lowerBound)..<(d * p + block.upperBound)] }
     }
 }
 
 /// The Jacobian J = ∂r/∂θ ∈ ℝᴺˣᴾ at a point, without storing it: every product passes over the blocks anew.
+///
+/// Restricted to a block of θ it is J's columns J_b there, and every product is J_b's: passes with tangents begin, reverse passes end, at the
+/// first layer that has parameters in the block.
 public struct ProgramJacobian: Sendable {
     public let program: Program
     public let parameters: Vector
+    /// The parameters whose columns these are: 0..<P, or a part of it.
+    public let block: Range<Int>
 
     /// N
     public var rows: Int { program.residualCount }
-    /// P
-    public var columns: Int { program.parameterCount }
+    /// P, or the size of the block.
+    public var columns: Int { block.count }
+    /// The layers that the block reaches over.
+    var layers: Range<Int> { program.layers.layers(of: block) }
 
     /// J·v: a forward pass with tangents.
-    public func times(_ v: Vector) -> Vector {
-        program.check(v)
-        return Vector(count: rows) { product in
-            parameters.withUnsafeBufferPointer { θ in
-                v.withUnsafeBufferPointer { v in
-                    guard let θ = θ.baseAddress, let v = v.baseAddress, let product = product.baseAddress else { return }
-                    program.overBlocks(.tangent) { _, pass in
-                        pass.forward(θ)
-                        pass.evaluate(order: 1)
-                        pass.tangent(θ, v)
-                        pass.evaluateResidualTangents()
-                        for k in 0..<pass.term.residuals {
-                            let (source, target) = (pass.residualTangent(k), product + pass.residualIndex(k))
-                            for i in 0..<pass.points { target[i] = pass.term.scale * source[i] }
-                        }
-                    }
-                }
-            }
-        }
-    }
+    public func times(_ v: Vector) -> Vector { Vector(times(Matrix(rows: v.count, columns: 1, elements: v.elements)).elements) }
 
     /// Jᵀ·w: a forward and a reverse pass.
     public func transposedTimes(_ w: Vector) -> Vector {
-        precondition(w.count == rows, "a vector of \(w.count) for \(rows) residuals")
-        return Vector(count: columns) { product in
-            parameters.withUnsafeBufferPointer { θ in
-                w.withUnsafeBufferPointer { w in
-                    guard let θ = θ.baseAddress, let w = w.baseAddress else { return product.update(repeating: 0) }
-                    _ = program.accumulating(.reverse, into: product) { pass, vector in
-                        pass.forward(θ)
-                        pass.evaluate(order: 1)
-                        pass.seed(weights: w)
-                        pass.reverse(θ, gradient: vector)
-                        return 0
-                    }
-                }
-            }
-        }
+        Vector(transposedTimes(Matrix(rows: w.count, columns: 1, elements: w.elements)).elements)
     }
 
     /// JᵀJ·v, the Gauss–Newton matrix times v, in one pass: a forward with tangents and a reverse.
     public func normalTimes(_ v: Vector) -> Vector {
-        program.check(v)
-        return Vector(count: columns) { product in
+        let layers = layers
+        let product = program.collecting(1, on: block) { product in
             parameters.withUnsafeBufferPointer { θ in
-                v.withUnsafeBufferPointer { v in
-                    guard let θ = θ.baseAddress, let v = v.baseAddress else { return }
+                program.withDirections(v.elements, 1, on: block) { v in
+                    guard let θ = θ.baseAddress else { return }
                     _ = program.accumulating(.tangent, into: product) { pass, vector in
                         pass.forward(θ)
                         pass.evaluate(order: 1)
-                        pass.tangent(θ, v)
+                        pass.tangent(θ, v, from: layers.lowerBound)
                         pass.evaluateResidualTangents()
                         pass.seedResidualTangents()
-                        pass.reverse(θ, gradient: vector)
+                        pass.reverse(θ, gradient: vector, layers: layers)
                         return 0
                     }
                 }
             }
         }
+        return Vector(product)
     }
 }
 
 /// The exact Hessian of L ∈ ℝᴾˣᴾ at a point, without storing it: JᵀJ + Σₖ rₖ∇²rₖ of sums of squares, Σᵢ wᵢ∇²eᵢ of integrals.
+///
+/// Restricted to a block of θ it is the square H_bb of the rows and columns there.
 public struct ProgramHessian: Sendable {
     public let program: Program
     public let parameters: Vector
+    /// The parameters whose rows and columns these are: 0..<P, or a part of it.
+    public let block: Range<Int>
 
     /// H·v by forward over reverse: the reverse pass and its tangent together.
-    public func times(_ v: Vector) -> Vector {
-        program.check(v)
-        return Vector(count: program.parameterCount) { product in
-            parameters.withUnsafeBufferPointer { θ in
-                v.withUnsafeBufferPointer { v in
-                    guard let θ = θ.baseAddress, let v = v.baseAddress else { return }
-                    _ = program.accumulating(.tangentReverse, into: product) { pass, vector in
-                        pass.forward(θ)
-                        pass.evaluate(order: 2)
-                        pass.tangent(θ, v)
-                        pass.evaluateResidualTangents()
-                        pass.seedLoss()
-                        pass.seedLossTangent()
-                        pass.tangentReverse(θ, v, product: vector)
-                        return 0
-                    }
-                }
-            }
-        }
-    }
+    public func times(_ v: Vector) -> Vector { Vector(times(Matrix(rows: v.count, columns: 1, elements: v.elements)).elements) }
 }

@@ -6,20 +6,22 @@ extension ProgramJacobian {
     /// J·V ∈ ℝᴺˣᴷ for V ∈ ℝᴾˣᴷ: one forward pass, and K with tangents.
     public func times(_ v: Matrix) -> Matrix {
         precondition(v.rows == columns, "a matrix of \(v.rows) rows for \(columns) parameters")
-        let (n, p, count) = (rows, columns, v.columns)
+        let (n, p, count, first) = (rows, program.parameterCount, v.columns, layers.lowerBound)
         var product = Matrix.zeros(n, count)
         product.elements.withUnsafeMutableBufferPointer { product in
-            withParameters(and: v) { θ, v in
-                guard let product = product.baseAddress else { return }
-                program.overBlocks(.tangent) { _, pass in
-                    pass.forward(θ)
-                    pass.evaluate(order: 1)
-                    for d in 0..<count {
-                        pass.tangent(θ, v + d * p)
-                        pass.evaluateResidualTangents()
-                        for k in 0..<pass.term.residuals {
-                            let (source, target) = (pass.residualTangent(k), product + d * n + pass.residualIndex(k))
-                            for i in 0..<pass.points { target[i] = pass.term.scale * source[i] }
+            parameters.withUnsafeBufferPointer { θ in
+                program.withDirections(v.elements, count, on: block) { v in
+                    guard let θ = θ.baseAddress, let product = product.baseAddress else { return }
+                    program.overBlocks(.tangent) { _, pass in
+                        pass.forward(θ)
+                        pass.evaluate(order: 1)
+                        for d in 0..<count {
+                            pass.tangent(θ, v + d * p, from: first)
+                            pass.evaluateResidualTangents()
+                            for k in 0..<pass.term.residuals {
+                                let (source, target) = (pass.residualTangent(k), product + d * n + pass.residualIndex(k))
+                                for i in 0..<pass.points { target[i] = pass.term.scale * source[i] }
+                            }
                         }
                     }
                 }
@@ -31,30 +33,24 @@ extension ProgramJacobian {
     /// Jᵀ·W ∈ ℝᴾˣᴷ for W ∈ ℝᴺˣᴷ: one forward pass, and K reverse ones.
     public func transposedTimes(_ w: Matrix) -> Matrix {
         precondition(w.rows == rows, "a matrix of \(w.rows) rows for \(rows) residuals")
-        let (n, p, count) = (rows, columns, w.columns)
-        var product = Matrix.zeros(p, count)
-        product.elements.withUnsafeMutableBufferPointer { product in
-            withParameters(and: w) { θ, w in
-                _ = program.accumulating(.reverse, columns: count, into: product) { pass, sums in
-                    pass.forward(θ)
-                    pass.evaluate(order: 1)
-                    for d in 0..<count {
-                        pass.seed(weights: w + d * n)
-                        pass.reverse(θ, gradient: sums + d * p)
+        let (n, p, count, layers) = (rows, program.parameterCount, w.columns, layers)
+        let product = program.collecting(count, on: block) { product in
+            parameters.withUnsafeBufferPointer { θ in
+                w.elements.withUnsafeBufferPointer { w in
+                    guard let θ = θ.baseAddress, let w = w.baseAddress else { return product.update(repeating: 0) }
+                    _ = program.accumulating(.reverse, columns: count, into: product) { pass, sums in
+                        pass.forward(θ)
+                        pass.evaluate(order: 1)
+                        for d in 0..<count {
+                            pass.seed(weights: w + d * n)
+                            pass.reverse(θ, gradient: sums + d * p, layers: layers)
+                        }
+                        return 0
                     }
-                    return 0
                 }
             }
         }
-        return product
-    }
-
-    private func withParameters(and matrix: Matrix, _ body: (_ θ: Doubles, _ matrix: Doubles) -> Void) {
-        parameters.withUnsafeBufferPointer { θ in
-            matrix.elements.withUnsafeBufferPointer { matrix in
-                if let θ = θ.baseAddress, let matrix = matrix.baseAddress { body(θ, matrix) }
-            }
-        }
+        return Matrix(rows: columns, columns: count, elements: product)
     }
 
     /// diag(JᵀJ) ∈ ℝᴾ: the squared norms of J's columns, from row panels of J.
@@ -119,30 +115,29 @@ private func squaredNorm(of x: UnsafePointer<Double>, count: Int) -> Double {
 extension ProgramHessian {
     /// H·V ∈ ℝᴾˣᴷ for V ∈ ℝᴾˣᴷ: one forward pass, and K of tangents forwards and backwards.
     public func times(_ v: Matrix) -> Matrix {
-        let (p, count) = (program.parameterCount, v.columns)
-        precondition(v.rows == p, "a matrix of \(v.rows) rows for \(p) parameters")
-        var product = Matrix.zeros(p, count)
-        product.elements.withUnsafeMutableBufferPointer { product in
+        precondition(v.rows == block.count, "a matrix of \(v.rows) rows for \(block.count) parameters")
+        let (p, count, first) = (program.parameterCount, v.columns, program.layers.layers(of: block).lowerBound)
+        let product = program.collecting(count, on: block) { product in
             parameters.withUnsafeBufferPointer { θ in
-                v.elements.withUnsafeBufferPointer { v in
-                    guard let θ = θ.baseAddress, let v = v.baseAddress else { return }
+                program.withDirections(v.elements, count, on: block) { v in
+                    guard let θ = θ.baseAddress else { return }
                     _ = program.accumulating(.tangentReverse, columns: count, into: product) { pass, sums in
                         pass.forward(θ)
                         for d in 0..<count {
                             // The tangents of the seeds spoil the second partials.
                             pass.evaluate(order: 2)
-                            pass.tangent(θ, v + d * p)
+                            pass.tangent(θ, v + d * p, from: first)
                             pass.evaluateResidualTangents()
                             pass.seedLoss()
                             pass.seedLossTangent()
-                            pass.tangentReverse(θ, v + d * p, product: sums + d * p)
+                            pass.tangentReverse(θ, v + d * p, product: sums + d * p, downTo: first)
                         }
                         return 0
                     }
                 }
             }
         }
-        return product
+        return Matrix(rows: block.count, columns: count, elements: product)
     }
 }
 

@@ -39,6 +39,10 @@ public protocol Optimizer<Objective>: Sendable {
 
     /// What a step costs as a rule, for the preflight: `nil` where it cannot say.
     func stepCost(parameters: Int, residuals: Int?) -> StepCost?
+
+    /// The square of J that a step forms, for the preflight, which asks the problem how; `stepCost` counts it as formed from J. `nil` where
+    /// none is formed.
+    func square(parameters: Int, residuals: Int?) -> JacobianSquare?
 }
 
 extension Optimizer {
@@ -53,6 +57,8 @@ extension Optimizer {
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? { nil }
 
     public func stepCost(parameters: Int, residuals: Int?) -> StepCost? { nil }
+
+    public func square(parameters: Int, residuals: Int?) -> JacobianSquare? { nil }
 }
 
 /// What a method asks of a problem's samples, beyond its ``Optimizer/Objective``.

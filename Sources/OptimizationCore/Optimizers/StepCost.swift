@@ -26,12 +26,14 @@ extension StepCost: CustomStringConvertible {
         return items.joined(separator: " + ") + (isOnBatch ? " of a batch" : "") + " + \(operations(flops))"
     }
 
-    private func operations(_ flops: Double) -> String {
-        for (unit, size) in [("Tflop", 1e12), ("Gflop", 1e9), ("Mflop", 1e6), ("kflop", 1e3)] where flops >= size {
-            return "\(short(flops / size)) \(unit)"
-        }
-        return "\(short(flops)) flop"
+}
+
+/// “12 Mflop”.
+func operations(_ flops: Double) -> String {
+    for (unit, size) in [("Tflop", 1e12), ("Gflop", 1e9), ("Mflop", 1e6), ("kflop", 1e3)] where flops >= size {
+        return "\(short(flops / size)) \(unit)"
     }
+    return "\(short(flops)) flop"
 }
 
 extension Work {

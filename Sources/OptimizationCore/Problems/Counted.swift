@@ -48,6 +48,8 @@ extension Counted: LeastSquaresProblem where Base: LeastSquaresProblem {
         count(.linearization)
         return CountedLinearization(base: try base.linearization(at: θ), counter: counter, fraction: fraction)
     }
+
+    public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
 
 extension Counted: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {

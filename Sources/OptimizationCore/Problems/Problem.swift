@@ -95,6 +95,15 @@ public protocol LeastSquaresProblem: DifferentiableProblem {
 
     /// The products with J = ∂r/∂θ ∈ ℝᴺˣᴾ at θ.
     func linearization(at θ: Vector) throws -> any Linearization
+
+    /// How ``Linearization/gramian()`` or ``Linearization/kernel()`` is formed, and what it takes.
+    func plan(of square: JacobianSquare) -> SquarePlan
+}
+
+extension LeastSquaresProblem {
+    public func plan(of square: JacobianSquare) -> SquarePlan {
+        .fromJacobian(square, residuals: residualCount, parameters: layout.count)
+    }
 }
 
 /// The residual's first-order model at one θ: r + J·s.

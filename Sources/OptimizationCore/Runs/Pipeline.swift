@@ -82,9 +82,16 @@ extension Pipeline {
             if let bytes, bytes > available {
                 throw MemoryError(stage: stage.name, optimizer: optimizer, bytes: bytes, available: available)
             }
+            var cost = stage.stepCost(parameters, residuals)
+            var plan: SquarePlan?
+            if let problem = problem as? any LeastSquaresProblem, let square = stage.square(parameters, residuals) {
+                let own = problem.plan(of: square)
+                let fromJacobian = SquarePlan.fromJacobian(square, residuals: problem.residualCount, parameters: parameters)
+                cost?.flops += own.flops - fromJacobian.flops
+                plan = own
+            }
             return Preflight.Line(
-                stage: stage.name, optimizer: optimizer, bytes: bytes, cost: stage.stepCost(parameters, residuals),
-                until: stage.until.description)
+                stage: stage.name, optimizer: optimizer, bytes: bytes, cost: cost, square: plan, until: stage.until.description)
         }
         return Preflight(
             problem: problem.name, parameterCount: parameters, residualCount: residuals, stages: lines, memory: available)

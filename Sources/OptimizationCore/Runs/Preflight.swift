@@ -13,6 +13,8 @@ public struct Preflight: Sendable, Hashable {
         public var bytes: Int?
         /// What a step costs as a rule; `nil` where the optimizer cannot say.
         public var cost: StepCost?
+        /// How the square of J that a step takes is formed; `nil` where it takes none.
+        public var square: SquarePlan?
         public var until: String
     }
 
@@ -33,7 +35,8 @@ extension Preflight: CustomStringConvertible {
         for line in stages {
             let bytes = line.bytes.map { ", holds \(megabytes($0))" } ?? ""
             let cost = line.cost.map { ", a step takes \($0)" } ?? ""
-            text += "\n  \(line.stage): \(line.optimizer)\(bytes)\(cost), until \(line.until)"
+            let square = line.square.map { ", of which \($0)" } ?? ""
+            text += "\n  \(line.stage): \(line.optimizer)\(bytes)\(cost)\(square), until \(line.until)"
         }
         return text
     }

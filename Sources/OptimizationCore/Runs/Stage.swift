@@ -18,6 +18,7 @@ public struct Stage<P: Problem>: Sendable {
     let restore: @Sendable (Counted<P>, Archive) throws -> any Execution
     let workingMemory: @Sendable (_ parameters: Int, _ residuals: Int?) -> Int?
     let stepCost: @Sendable (_ parameters: Int, _ residuals: Int?) -> StepCost?
+    let square: @Sendable (_ parameters: Int, _ residuals: Int?) -> JacobianSquare?
 
     /// A stage whose optimizer was chosen at run time; whether it fits the problem is checked in the pipeline's preflight.
     public init<O: Optimizer>(dynamic name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver) {
@@ -34,6 +35,7 @@ public struct Stage<P: Problem>: Sendable {
         }
         workingMemory = { optimizer.workingMemory(parameters: $0, residuals: $1) }
         stepCost = { optimizer.stepCost(parameters: $0, residuals: $1) }
+        square = { optimizer.square(parameters: $0, residuals: $1) }
     }
 }
 

@@ -131,6 +131,8 @@ extension FaultInjecting: LeastSquaresProblem where Base: LeastSquaresProblem {
         let (fault, linearization) = (injector.next(), try base.linearization(at: θ))
         return fault.map { FaultyLinearization(base: linearization, fault: $0) } ?? linearization
     }
+
+    public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
 
 extension FaultInjecting: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {

@@ -6,9 +6,11 @@ import OptimizationCore
 /// The terms of a loss as a program of the derivative engine.
 struct Objective: Sendable {
     private let program: Program
+    private let kernelForm: GramForm
 
     /// Throws where a residual takes a derivative of an order that the engine does not reach.
-    init(_ model: any NetworkModel, _ terms: [LossTerm]) throws {
+    init(_ model: any NetworkModel, _ terms: [LossTerm], kernelForm: GramForm = .automatic) throws {
+        self.kernelForm = kernelForm
         let highest = Activation.highestDerivative - 2
         program = Program(
             network: model.network,
@@ -48,7 +50,19 @@ struct Objective: Sendable {
     func residual(at θ: Vector) -> Vector { program.residuals(at: θ) }
 
     func linearization(at θ: Vector) -> any Linearization {
-        ObjectiveLinearization(residual: program.residuals(at: θ), operator: program.jacobian(at: θ))
+        ObjectiveLinearization(residual: program.residuals(at: θ), operator: program.jacobian(at: θ), kernelForm: kernelForm)
+    }
+
+    /// What the engine's cost model chooses, or the setting says.
+    func plan(of square: JacobianSquare) -> SquarePlan {
+        let jacobian = program.jacobian(at: .zeros(program.parameterCount))
+        guard square == .kernel else { return SquarePlan(.gramian, form: "from rows of J", flops: jacobian.normalMatrixCost) }
+        let structured = jacobian.structuredLayers(kernelForm).count
+        let form =
+            structured == 0
+            ? "from columns of J"
+            : "from inputs and cotangents of \(structured) layer\(structured == 1 ? "" : "s") and columns of J for the rest"
+        return SquarePlan(.kernel, form: form, flops: jacobian.outerMatrixCost(form: kernelForm))
     }
 
     func hessian(at θ: Vector) -> any OptimizationCore.HessianOperator { ObjectiveHessian(operator: program.hessian(at: θ)) }
@@ -67,20 +81,15 @@ struct Objective: Sendable {
 private struct ObjectiveLinearization: Linearization {
     let residual: Vector
     let `operator`: ProgramJacobian
+    let kernelForm: GramForm
 
     var residualCount: Int { `operator`.rows }
     var parameterCount: Int { `operator`.columns }
     func product(_ v: Vector) -> Vector { `operator`.times(v) }
     func transposedProduct(_ w: Vector) -> Vector { `operator`.transposedTimes(w) }
-    func jacobian(rows: Range<Int>) -> Matrix {
-        var matrix = Matrix.zeros(rows.count, parameterCount)
-        matrix.elements.withUnsafeMutableBufferPointer { buffer in
-            if let base = buffer.baseAddress, !rows.isEmpty { `operator`.jacobian(rows: rows, into: base, leading: rows.count) }
-        }
-        return matrix
-    }
+    func jacobian(rows: Range<Int>) -> Matrix { `operator`.jacobian(rows: rows) }
     func gramian() -> Matrix { `operator`.normalMatrix() }
-    func kernel() -> Matrix { `operator`.outerMatrix() }
+    func kernel() -> Matrix { `operator`.outerMatrix(form: kernelForm) }
 }
 
 private struct ObjectiveHessian: HessianOperator {

@@ -16,6 +16,8 @@ public struct PhysicsInformedProblem: Sendable {
     public private(set) var version: Int
     private(set) var lossTerms: [LossTerm]
     private var objective: Objective
+    /// How JJᵀ is formed.
+    public let kernelForm: GramForm
     /// The same terms on points that training never sees.
     private let monitor: Objective?
     let monitorTerms: [LossTerm]
@@ -23,9 +25,13 @@ public struct PhysicsInformedProblem: Sendable {
 
     /// Draws the points of `plan` from streams of `seed` and traces the residuals.
     ///
-    /// `identity` says everything that decides the problem besides the seed; it becomes part of a run's identity. Throws a
+    /// `identity` says everything that decides the problem besides the seed; it becomes part of a run's identity. `kernelForm` overrides the
+    /// engine's choice between the forms of JJᵀ. Throws a
     /// ``PhysicsError``, a `TraceError` or a ``SamplingError`` where equation, conditions, plan or model do not fit together.
-    public init(_ pde: any PDEProblem, model: any NetworkModel, points plan: PointPlan, seed: UInt64, identity: Setting) throws {
+    public init(
+        _ pde: any PDEProblem, model: any NetworkModel, points plan: PointPlan, seed: UInt64, identity: Setting,
+        kernelForm: GramForm = .automatic
+    ) throws {
         let domain = pde.domain
         try domain.validate()
         guard model.inputCount == domain.dimension else {
@@ -41,9 +47,9 @@ public struct PhysicsInformedProblem: Sendable {
         let model: any NetworkModel = pde.unknowns.isEmpty ? model : ModelWithUnknowns(base: model, unknowns: pde.unknowns)
         try plan.validate(for: pde.conditions)
         try plan.requireMemory(dimension: domain.dimension)
-        (self.pde, self.model, self.identity, version) = (pde, model, identity, 0)
+        (self.pde, self.model, self.identity, self.kernelForm, version) = (pde, model, identity, kernelForm, 0)
         lossTerms = try Self.terms(of: pde, plan: plan, interior: plan.interior, streams: "points", seed: seed)
-        objective = try Objective(model, lossTerms)
+        objective = try Objective(model, lossTerms, kernelForm: kernelForm)
         if plan.monitor > 0 {
             // A grid would put monitor points of the conditions where the training points are.
             var fresh = plan
@@ -80,7 +86,7 @@ public struct PhysicsInformedProblem: Sendable {
         var copy = self
         copy.lossTerms = terms
         copy.version = version
-        copy.objective = try Objective(model, terms)
+        copy.objective = try Objective(model, terms, kernelForm: kernelForm)
         return copy
     }
 
@@ -124,6 +130,7 @@ extension PhysicsInformedProblem: LeastSquaresProblem, TwiceDifferentiableProble
     public func lossAndGradient(at θ: Vector) throws -> Evaluation { objective.lossAndGradient(at: θ) }
     public func residual(at θ: Vector) throws -> Vector { objective.residual(at: θ) }
     public func linearization(at θ: Vector) throws -> any Linearization { objective.linearization(at: θ) }
+    public func plan(of square: JacobianSquare) -> SquarePlan { objective.plan(of: square) }
     public func hessian(at θ: Vector) throws -> any OptimizationCore.HessianOperator { objective.hessian(at: θ) }
 
     public func locateFault(at θ: Vector) -> Fault? {

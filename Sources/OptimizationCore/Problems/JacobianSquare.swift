@@ -1,0 +1,26 @@
+/// A square of the Jacobian J ∈ ℝᴺˣᴾ that a method factorises.
+public enum JacobianSquare: Sendable, Hashable {
+    /// JᵀJ ∈ ℝᴾˣᴾ.
+    case gramian
+    /// JJᵀ ∈ ℝᴺˣᴺ.
+    case kernel
+}
+
+/// How a problem forms a square of its Jacobian, and what that takes: told by the preflight.
+public struct SquarePlan: Sendable, Hashable, CustomStringConvertible {
+    public var square: JacobianSquare
+    /// In words: “from J”, “layer by layer”.
+    public var form: String
+    /// Operations, the symmetric half counted once.
+    public var flops: Double
+
+    public init(_ square: JacobianSquare, form: String, flops: Double) { (self.square, self.form, self.flops) = (square, form, flops) }
+
+    /// The square of an N×P matrix by its entries: NP² operations for JᵀJ, N²P for JJᵀ.
+    public static func fromJacobian(_ square: JacobianSquare, residuals: Int, parameters: Int) -> SquarePlan {
+        let (n, p) = (Double(residuals), Double(parameters))
+        return SquarePlan(square, form: "from J", flops: square == .gramian ? n * p * p : n * n * p)
+    }
+
+    public var description: String { "\(square == .gramian ? "JᵀJ" : "JJᵀ") \(form): \(operations(flops))" }
+}
