@@ -110,3 +110,18 @@ void ck_add_block_products(
     double *c, size_t ldc) {
     kernels()->add_block_products(m, n, channels, height, other_channels, width, p, q, ld, c, ldc);
 }
+void ck_column_activation(int activation, int slopes, size_t m, size_t n, const double *bias, double *z, double *h, size_t ld) {
+    kernels()->column_activation(activation, slopes, m, n, bias, z, h, ld);
+}
+void ck_column_shift(size_t m, size_t n, const double *bias, double *x, size_t ld) { kernels()->column_shift(m, n, bias, x, ld); }
+void ck_column_reverse(size_t m, size_t n, const double *slopes, double *g, size_t ld, double *sums) {
+    kernels()->column_reverse(m, n, slopes, g, ld, sums);
+}
+void ck_column_misfit(
+    size_t m, size_t n, double shift, double scale, const double *values, size_t ldv, const double *targets, size_t ldt, double *r,
+    size_t ldr, double *sums) {
+    kernels()->column_misfit(m, n, shift, scale, values, ldv, targets, ldt, r, ldr, sums);
+}
+void ck_transpose(size_t m, size_t n, const double *a, size_t lda, double *b, size_t ldb) {
+    kernels()->transpose(m, n, a, lda, b, ldb);
+}

@@ -21,6 +21,12 @@ typedef struct {
     void (*inner_product)(size_t, size_t, size_t, const double *, const double *, size_t, double *, size_t);
     void (*add_block_products)(
         size_t, size_t, size_t, size_t, size_t, size_t, const double *, const double *, size_t, double *, size_t);
+    void (*column_activation)(int, int, size_t, size_t, const double *, double *, double *, size_t);
+    void (*column_shift)(size_t, size_t, const double *, double *, size_t);
+    void (*column_reverse)(size_t, size_t, const double *, double *, size_t, double *);
+    void (*column_misfit)(
+        size_t, size_t, double, double, const double *, size_t, const double *, size_t, double *, size_t, double *);
+    void (*transpose)(size_t, size_t, const double *, size_t, double *, size_t);
     void (*solve_right)(size_t, size_t, const double *, size_t, double *, size_t);
 } ck_kernels;
 

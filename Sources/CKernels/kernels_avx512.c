@@ -15,6 +15,7 @@
 #include "jets.inc"
 #include "products.inc"
 #include "triangular.inc"
+#include "columns.inc"
 #include "sums.inc"
 
 #pragma clang attribute pop

@@ -12,4 +12,5 @@
 #include "jets.inc"
 #include "products.inc"
 #include "triangular.inc"
+#include "columns.inc"
 #include "sums.inc"
