@@ -122,3 +122,15 @@ void ck_add_outer_products(
     const double *ahead) {
     kernels()->add_outer_products(a, b, inputs, outputs, has_bias, lower, c, ldc, ahead);
 }
+void ck_column_activation(int activation, int slopes, size_t m, size_t n, const double *bias, double *z, double *h, size_t ld) {
+    kernels()->column_activation(activation, slopes, m, n, bias, z, h, ld);
+}
+void ck_column_shift(size_t m, size_t n, const double *bias, double *x, size_t ld) { kernels()->column_shift(m, n, bias, x, ld); }
+void ck_column_reverse(size_t m, size_t n, const double *slopes, double *g, size_t ld, double *sums) {
+    kernels()->column_reverse(m, n, slopes, g, ld, sums);
+}
+void ck_column_misfit(
+    size_t m, size_t n, double shift, double scale, const double *values, size_t ldv, const double *targets, size_t ldt, double *r,
+    size_t ldr, double *sums) {
+    kernels()->column_misfit(m, n, shift, scale, values, ldv, targets, ldt, r, ldr, sums);
+}

@@ -17,6 +17,7 @@
 #include "products.inc"
 #include "packed.inc"
 #include "triangular.inc"
+#include "columns.inc"
 #include "sums.inc"
 
 #pragma clang attribute pop

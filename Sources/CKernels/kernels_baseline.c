@@ -14,4 +14,5 @@
 #include "products.inc"
 #include "packed.inc"
 #include "triangular.inc"
+#include "columns.inc"
 #include "sums.inc"

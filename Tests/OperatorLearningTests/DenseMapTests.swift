@@ -17,11 +17,12 @@ import Testing
         var random = RandomStream(seed: 2, name: "map")
         let θ = map.initialParameters(from: &random).map { $0 + 0.1 * random.normal() }
         let samples = random.normalVector(3 * 7).elements
-        var state = [Double](repeating: .nan, count: map.stateCount(samples: 7))
-        var work = [Double](repeating: .nan, count: map.workCount(samples: 7))
-        let block = map.forward(θ, samples: samples, count: 7, state: &state, work: &work)
-        #expect(block.rows == 7 && block.columns == 2)
-        let value = Array(state[(2 * 7 * 9)...])
+        var packed = [Double](repeating: .nan, count: map.packedCount)
+        map.pack(θ, into: &packed)
+        let state = AlignedMemory(count: map.stateCount(samples: 7))
+        state.base.update(repeating: .nan, count: state.count)
+        let block = map.forward(packed, samples: samples, count: 7, state: state.base)
+        #expect(block.rows == 2 && block.columns == 7)
         for i in 0..<7 {
             var h = Array(samples[(3 * i)..<(3 * i + 3)])
             for layer in map.layers {
@@ -32,7 +33,7 @@ import Testing
                 }
             }
             // Twelve products and a tanh of four units in the last place, thrice.
-            for j in 0..<2 { #expect(abs(value[i + 7 * j] - h[j]) < 64 * Double.ulpOfOne) }
+            for j in 0..<2 { #expect(abs(block.base[j + block.leading * i] - h[j]) < 64 * Double.ulpOfOne) }
         }
     }
 

@@ -20,20 +20,19 @@ extension DeepONetLinearization {
         gramian.elements.withUnsafeMutableBufferPointer { elements in
             guard let base = elements.baseAddress else { return }
             let all = MatrixBlock(base, rows: p, columns: p)
-            withStates { θ, T, _, _ in
-                B.elements.withUnsafeBufferPointer { features in
-                    guard let features = features.baseAddress else { return }
-                    let B = MatrixBlock(reading: features, rows: B.rows, columns: k)
-                    let (branch, trunk) = (0..<model.trunkOffset, model.trunkOffset..<model.biasOffset)
-                    let x = side(
-                        model.branch, θ, samples: data.inputs, own: B, other: T, transposed: true, into: all[branch, branch],
-                        bias: all[branch, model.biasOffset..<p])
-                    let y = side(
-                        model.trunk, θ + model.trunkOffset, samples: data.grid.points, own: T, other: B, transposed: false,
-                        into: all[trunk, trunk], bias: all[trunk, model.biasOffset..<p])
-                    multiply(x, transposedBy: y, rows: k * k, into: all[branch, trunk])
-                    all.base[p * p - 1] = Double(data.functionCount * q)
-                }
+            let trunk = trunk
+            B.elements.withUnsafeBufferPointer { features in
+                guard let features = features.baseAddress else { return }
+                let B = MatrixBlock(reading: features, rows: B.rows, columns: k)
+                let (branchRange, trunkRange) = (0..<model.trunkOffset, model.trunkOffset..<model.biasOffset)
+                let x = side(
+                    model.branch, trunk.branch, samples: data.inputs, own: B, other: trunk.features, transposed: true,
+                    into: all[branchRange, branchRange], bias: all[branchRange, model.biasOffset..<p])
+                let y = side(
+                    model.trunk, trunk.trunk, samples: data.grid.points, own: trunk.features, other: B, transposed: false,
+                    into: all[trunkRange, trunkRange], bias: all[trunkRange, model.biasOffset..<p])
+                multiply(x, transposedBy: y, rows: k * k, into: all[branchRange, trunkRange])
+                all.base[p * p - 1] = Double(data.functionCount * q)
             }
             // The upper blocks and both diagonal blocks' lower triangles are there: scale, and mirror.
             let diagonal = [0..<model.trunkOffset, model.trunkOffset..<model.biasOffset]
@@ -52,21 +51,11 @@ extension DeepONetLinearization {
 
     /// B ∈ ℝᶠˣᴷ in one piece.
     private func branchFeatures() -> Matrix {
-        var B = Matrix.zeros(data.functionCount, model.features)
-        let step = min(passes.shards.blockSize, data.functionCount)
-        B.elements.withUnsafeMutableBufferPointer { B in
-            guard let base = B.baseAddress else { return }
-            let all = MatrixBlock(base, rows: data.functionCount, columns: model.features)
-            withStates { _, _, _, states in
-                for shard in 0..<passes.shards.count {
-                    let range = passes.shards.range(shard)
-                    for start in stride(from: range.lowerBound, to: range.upperBound, by: step) {
-                        let block = start..<min(start + step, range.upperBound)
-                        let state = states + model.branch.stateCount(samples: start)
-                        all[block, 0..<model.features].copy(model.branch.output(of: state, count: block.count))
-                    }
-                }
-            }
+        let k = model.features
+        var B = Matrix.zeros(data.functionCount, k)
+        for function in 0..<data.functionCount {
+            let features = features(of: function)
+            for j in 0..<k { B[function, j] = features[j] }
         }
         return B
     }
@@ -74,7 +63,7 @@ extension DeepONetLinearization {
     /// One network's part: the lower triangle of Σ Dᵀ(OᵀO)D into `gram`, Σ Dᵀ Oᵀ1 into `bias`, with O the other network's features;
     /// returns the sums X for the mixed block, (K·K) × P: own features against D, `transposed` for the branch.
     private func side(
-        _ map: DenseMap, _ θ: UnsafePointer<Double>, samples: [Double], own: MatrixBlock, other: MatrixBlock, transposed: Bool,
+        _ map: DenseMap, _ packed: UnsafePointer<Double>, samples: [Double], own: MatrixBlock, other: MatrixBlock, transposed: Bool,
         into gram: MatrixBlock, bias: MatrixBlock
     ) -> [Double] {
         let (k, p, total) = (model.features, map.parameterCount, own.rows)
@@ -88,7 +77,8 @@ extension DeepONetLinearization {
         let group = 8
         let groups = (chunk + group - 1) / group
         let workers = min(ThreadPool.threadCount, groups)
-        let workCount = repeatedScratch(samples: group * k) + group * k * k
+        let leading = MatrixBlock.paddedLeading(k)
+        let workCount = repeatedScratch(samples: group * k) + group * k * leading
         mixed.withUnsafeMutableBufferPointer { mixed in
             otherGram.withUnsafeMutableBufferPointer { otherGram in
                 otherSums.withUnsafeMutableBufferPointer { otherSums in
@@ -106,13 +96,14 @@ extension DeepONetLinearization {
                             parallelFor(count: (n + group - 1) / group, maximumWorkers: workers) { index, worker in
                                 let range = (index * group)..<min(n, (index + 1) * group)
                                 let work = scratch + worker * workCount
-                                let unit = MatrixBlock(work, rows: range.count * k, columns: k)
-                                unit.base.update(repeating: 0, count: range.count * k * k)
-                                for i in 0..<(range.count * k) { unit.base[i + (i % k) * range.count * k] = 1 }
+                                let unit = MatrixBlock(padded: work, rows: k, columns: range.count * k)
+                                unit.base.update(repeating: 0, count: unit.columns * leading)
+                                for i in 0..<unit.columns { unit.base[i % k + i * leading] = 1 }
                                 rows(
-                                    of: map, θ, repeating: (0..<(range.count * k)).map { start + range.lowerBound + $0 / k }, of: samples,
+                                    of: map, packed, repeating: (0..<(range.count * k)).map { start + range.lowerBound + $0 / k },
+                                    of: samples,
                                     cotangents: unit, into: D[(range.lowerBound * k)..<(range.upperBound * k), 0..<p],
-                                    work: work + group * k * k)
+                                    work: work + group * k * leading)
                             }
                             parallelFor(count: tiles) { index, _ in
                                 let columns = (index * tile)..<min(p, (index + 1) * tile)

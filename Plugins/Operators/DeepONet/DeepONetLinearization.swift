@@ -12,76 +12,58 @@ struct DeepONetLinearization: Linearization {
     let θ: Vector
     let scratch: ScratchPool
     let residual: Vector
-    /// The trunk's states, then T.
-    let trunk: [Double]
-    let branchStates: [Double]
+    /// A `TrunkEvaluation`, and the branch's states.
+    private let trunkMemory: AlignedMemory
+    private let branchMemory: AlignedMemory
 
     init(model: DeepONet, data: OperatorData, θ: Vector, scratch: ScratchPool) throws {
         (self.model, self.data, self.θ, self.scratch) = (model, data, θ, scratch)
         let passes = DeepONetPasses(model: model, source: data, scratch: scratch)
-        let trunkStates = model.trunk.stateCount(samples: passes.points)
-        let total = trunkStates + passes.points * model.features
-        trunk = passes.withTrunk(θ, derivatives: true) { _, _, states in
-            Array(UnsafeBufferPointer(start: UnsafePointer(states), count: total))
-        }
-        var states = [Double](repeating: 0, count: model.branch.stateCount(samples: data.functionCount))
-        residual = try states.withUnsafeMutableBufferPointer { states in
-            guard let base = states.baseAddress else { preconditionFailure("no functions") }
-            return try passes.residual(at: θ, derivatives: true, states: .kept(base))
-        }
-        branchStates = states
+        trunkMemory = AlignedMemory(count: TrunkEvaluation.count(model, points: passes.points))
+        branchMemory = AlignedMemory(count: model.branch.stateCount(samples: data.functionCount))
+        let trunk = passes.evaluateTrunk(θ, derivatives: true, in: trunkMemory.base)
+        residual = try passes.residual(trunk, derivatives: true, states: .kept(branchMemory.base))
     }
 
     var residualCount: Int { residual.count }
     var parameterCount: Int { model.layout.count }
     var passes: DeepONetPasses { DeepONetPasses(model: model, source: data, scratch: scratch) }
-
-    /// Calls `body` with θ, T, and the states of both networks.
-    func withStates<R>(
-        _ body: (
-            _ θ: UnsafePointer<Double>, _ T: MatrixBlock, _ trunkStates: UnsafePointer<Double>, _ branchStates: UnsafePointer<Double>
-        ) -> R
-    ) -> R {
-        θ.withUnsafeBufferPointer { θ in
-            trunk.withUnsafeBufferPointer { trunk in
-                branchStates.withUnsafeBufferPointer { branch in
-                    guard let θ = θ.baseAddress, let states = trunk.baseAddress, let branch = branch.baseAddress else {
-                        preconditionFailure("a linearisation without parameters")
-                    }
-                    let T = MatrixBlock(
-                        reading: states + model.trunk.stateCount(samples: passes.points), rows: passes.points, columns: model.features)
-                    return body(θ, T, states, branch)
-                }
-            }
-        }
+    var trunk: TrunkEvaluation {
+        TrunkEvaluation(model, points: passes.points, bias: θ[model.biasOffset], memory: trunkMemory.base)
     }
+    var branchStates: UnsafePointer<Double> { UnsafePointer(branchMemory.base) }
 
     /// J·v: Ḃ and Ṫ by the networks' tangents, then (T·Ḃᵀ + Ṫ·Bᵀ + ḃ₀)/√(FQ).
     func product(_ v: Vector) -> Vector {
         precondition(v.count == parameterCount, "a direction of \(v.count) for \(parameterCount) parameters")
-        let (passes, q, k, c) = (passes, passes.points, model.features, passes.weight)
+        let (passes, trunk, q, k, c) = (passes, trunk, passes.points, model.features, passes.weight)
         return Vector(count: residualCount) { out in
             guard let out = out.baseAddress else { return }
-            withStates { θ, T, trunkStates, branchStates in
+            let direction = (model.branch.packedCount + 7) / 8 * 8
+            scratch.borrowing(direction + model.trunk.packedCount + k * MatrixBlock.paddedLeading(q)) { memory in
+                let (along, tangents) = (memory, MatrixBlock(padded: memory, rows: q, columns: k))
+                let branch = along + k * tangents.leading
+                let points = branch + direction
                 v.withUnsafeBufferPointer { v in
                     guard let v = v.baseAddress else { return }
-                    scratch.borrowing(q * k) { memory in
-                        let tangents = MatrixBlock(memory, rows: q, columns: k)
-                        passes.forPoints(UnsafeMutablePointer(mutating: trunkStates)) { _, range, points, state, work in
-                            let block = model.trunk.tangent(
-                                θ + model.trunkOffset, along: v + model.trunkOffset, samples: points, count: range.count, state: state,
-                                work: work)
-                            tangents[range, 0..<k].copy(block)
-                        }
-                        inMemory {
-                            try passes.forBlocks(θ, derivatives: true, states: .known(branchStates)) { block in
-                                let place = MatrixBlock(out + block.functions.lowerBound * q, rows: q, columns: block.count)
-                                place.base.update(repeating: c * v[model.biasOffset], count: q * block.count)
-                                place.set(toProductOf: tangents, and: block.features, transposingSecond: true, times: c, plus: 1)
-                                let tangent = model.branch.tangent(
-                                    θ, along: v, samples: block.inputs, count: block.count, state: block.state, work: block.work)
-                                place.set(toProductOf: T, and: tangent, transposingSecond: true, times: c, plus: 1)
-                            }
+                    model.branch.pack(v, into: branch, transposes: false)
+                    model.trunk.pack(v + model.trunkOffset, into: points, transposes: false)
+                }
+                passes.forPoints(trunk) { _, range, samples, state, work in
+                    let block = model.trunk.tangent(
+                        trunk.trunk, along: points, samples: samples, count: range.count, state: state, work: work)
+                    tangents[range, 0..<k].setToTranspose(of: block)
+                }
+                inMemory {
+                    try passes.forBlocks(trunk, derivatives: true, states: .known(branchStates)) { block in
+                        block.values.multiply(tangents, block.features)
+                        let tangent = model.branch.tangent(
+                            trunk.branch, along: branch, samples: block.inputs, count: block.count, state: block.state, work: block.work)
+                        block.values.multiply(trunk.features, tangent, accumulating: true)
+                        let place = MatrixBlock(out + block.functions.lowerBound * q, rows: q, columns: block.count)
+                        for j in 0..<block.count {
+                            let (column, values) = (place.base + j * q, block.values.base + j * block.values.leading)
+                            for i in 0..<q { column[i] = c * (values[i] + v[model.biasOffset]) }
                         }
                     }
                 }
@@ -92,15 +74,14 @@ struct DeepONetLinearization: Linearization {
     /// Jᵀ·w: the gradient's own path with w in place of r.
     func transposedProduct(_ w: Vector) -> Vector {
         precondition(w.count == residualCount, "a vector of \(w.count) for \(residualCount) residuals")
-        let (passes, q) = (passes, passes.points)
-        return withStates { θ, T, trunkStates, branchStates in
-            w.withUnsafeBufferPointer { w in
-                guard let w = w.baseAddress else { preconditionFailure("no residuals") }
-                return inMemory {
-                    try passes.pullBack(θ, T, trunkStates: UnsafeMutablePointer(mutating: trunkStates)) { add in
-                        try passes.forBlocks(θ, derivatives: true, states: .known(branchStates)) { block in
-                            add(block, MatrixBlock(reading: w + block.functions.lowerBound * q, rows: q, columns: block.count))
-                        }
+        let (passes, trunk, q) = (passes, trunk, passes.points)
+        return w.withUnsafeBufferPointer { w in
+            guard let w = w.baseAddress else { preconditionFailure("no residuals") }
+            return inMemory {
+                try passes.pullBack(trunk) { add in
+                    try passes.forBlocks(trunk, derivatives: true, states: .known(branchStates)) { block in
+                        let own = MatrixBlock(reading: w + block.functions.lowerBound * q, rows: q, columns: block.count)
+                        add(block, own, own.sum)
                     }
                 }
             }
@@ -123,64 +104,60 @@ struct DeepONetLinearization: Linearization {
         let size = 64
         let blocks = (rows.count + size - 1) / size
         let workers = min(ThreadPool.threadCount, blocks)
-        let stride = repeatedScratch(samples: size) + size * k
+        let featureLeading = MatrixBlock.paddedLeading(k)
+        let stride = repeatedScratch(samples: size) + size * featureLeading
+        let trunk = trunk
         matrix.elements.withUnsafeMutableBufferPointer { elements in
             guard let base = elements.baseAddress else { return }
             let all = MatrixBlock(base, rows: rows.count, columns: parameterCount)
-            withStates { θ, T, trunkStates, branchStates in
-                scratch.borrowing(workers * stride) { memory in
-                    parallelFor(count: blocks, maximumWorkers: workers) { block, worker in
-                        let own = (block * size)..<min(rows.count, (block + 1) * size)
-                        let n = own.count
-                        let work = memory + worker * stride
-                        let cotangents = MatrixBlock(work, rows: n, columns: k)
-                        let (functions, points) = (
-                            own.map { (rows.lowerBound + $0) / q }, own.map { (rows.lowerBound + $0) % q }
-                        )
-                        for j in 0..<k { for i in 0..<n { cotangents.base[i + j * n] = c * T.base[points[i] + j * q] } }
-                        self.rows(
-                            of: model.branch, θ, repeating: functions, of: data.inputs, cotangents: cotangents,
-                            into: all[own, 0..<model.trunkOffset], work: work + size * k)
-                        for i in 0..<n {
-                            let state = branchStates + model.branch.stateCount(samples: shardStart(of: functions[i]))
-                            let (features, row) = features(of: functions[i], in: state)
-                            for j in 0..<k { cotangents.base[i + j * n] = c * features.base[row + j * features.leading] }
-                        }
-                        self.rows(
-                            of: model.trunk, θ + model.trunkOffset, repeating: points, of: data.grid.points, cotangents: cotangents,
-                            into: all[own, model.trunkOffset..<model.biasOffset], work: work + size * k)
-                        let bias = all[own, model.biasOffset..<parameterCount]
-                        bias.base.update(repeating: c, count: n)
+            scratch.borrowing(workers * stride) { memory in
+                parallelFor(count: blocks, maximumWorkers: workers) { block, worker in
+                    let own = (block * size)..<min(rows.count, (block + 1) * size)
+                    let work = memory + worker * stride
+                    let cotangents = MatrixBlock(padded: work, rows: k, columns: own.count)
+                    let (functions, points) = (
+                        own.map { (rows.lowerBound + $0) / q }, own.map { (rows.lowerBound + $0) % q }
+                    )
+                    func set(_ i: Int, to source: UnsafePointer<Double>) {
+                        for j in 0..<k { cotangents.base[j + i * cotangents.leading] = c * source[j] }
                     }
+                    for (i, point) in points.enumerated() { set(i, to: trunk.transposed.base + point * trunk.transposed.leading) }
+                    self.rows(
+                        of: model.branch, trunk.branch, repeating: functions, of: data.inputs, cotangents: cotangents,
+                        into: all[own, 0..<model.trunkOffset], work: work + size * featureLeading)
+                    for (i, function) in functions.enumerated() { set(i, to: features(of: function)) }
+                    self.rows(
+                        of: model.trunk, trunk.trunk, repeating: points, of: data.grid.points, cotangents: cotangents,
+                        into: all[own, model.trunkOffset..<model.biasOffset], work: work + size * featureLeading)
+                    let bias = all[own, model.biasOffset..<parameterCount]
+                    bias.base.update(repeating: c, count: own.count)
                 }
             }
         }
         return matrix
     }
 
-    /// Where the branch's block begins that holds a function, as `DeepONetPasses.forBlocks` divides them.
-    func shardStart(of function: Int) -> Int {
+    /// The K features of a function, where `DeepONetPasses.forBlocks` has left them.
+    func features(of function: Int) -> UnsafePointer<Double> {
         let shards = passes.shards
-        let start = shards.range(function / shards.size).lowerBound
-        let block = min(shards.blockSize, data.functionCount)
-        return start + (function - start) / block * block
-    }
-
-    /// The features of the block that holds a function, and its row there.
-    private func features(of function: Int, in state: UnsafePointer<Double>) -> (features: MatrixBlock, row: Int) {
-        let (shards, start) = (passes.shards, shardStart(of: function))
-        let end = min(start + min(shards.blockSize, data.functionCount), shards.range(function / shards.size).upperBound)
-        return (model.branch.output(of: state, count: end - start), function - start)
+        let (shard, step) = (shards.range(function / shards.size), min(shards.blockSize, data.functionCount))
+        let start = shard.lowerBound + (function - shard.lowerBound) / step * step
+        let state = branchStates + model.branch.stateCount(samples: start)
+        let block = model.branch.output(of: state, count: min(start + step, shard.upperBound) - start)
+        return UnsafePointer(block.base + (function - start) * block.leading)
     }
 
     /// Doubles that `rows(of:…)` needs.
     func repeatedScratch(samples n: Int) -> Int {
-        [model.branch, model.trunk].map { $0.inputs * n + $0.stateCount(samples: n) + $0.workCount(samples: n) }.max() ?? 0
+        let counts = [model.branch, model.trunk].map {
+            ($0.inputs * n + 7) / 8 * 8 + $0.stateCount(samples: n) + $0.rowsWorkCount(samples: n)
+        }
+        return (counts.reduce(0, max) + 7) / 8 * 8
     }
 
     /// The gradient rows of a network on samples taken, with repetition, from a list.
     func rows(
-        of map: DenseMap, _ θ: UnsafePointer<Double>, repeating indices: [Int], of samples: [Double], cotangents: MatrixBlock,
+        of map: DenseMap, _ packed: UnsafePointer<Double>, repeating indices: [Int], of samples: [Double], cotangents: MatrixBlock,
         into rows: MatrixBlock, work: UnsafeMutablePointer<Double>
     ) {
         let (n, width) = (indices.count, map.inputs)
@@ -188,9 +165,9 @@ struct DeepONetLinearization: Linearization {
             guard let base = samples.baseAddress else { return }
             for (i, index) in indices.enumerated() { (work + i * width).update(from: base + index * width, count: width) }
         }
-        let state = work + width * n
-        let rest = state + map.stateCount(samples: n)
-        map.forward(θ, samples: work, count: n, state: state, work: rest)
-        map.rows(θ, samples: work, count: n, state: state, cotangents: cotangents, into: rows, work: rest)
+        let state = work + (width * n + 7) / 8 * 8
+        map.forward(packed, samples: work, count: n, state: state)
+        map.rows(
+            packed, samples: work, count: n, state: state, cotangents: cotangents, into: rows, work: state + map.stateCount(samples: n))
     }
 }

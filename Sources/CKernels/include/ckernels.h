@@ -140,6 +140,21 @@ void ck_row_product(
 void ck_inner_product(
     size_t m, size_t n, size_t rows, const double *a, const double *b, size_t ld, double *c, size_t ldc);
 
+// MARK: Networks of values, a sample a column
+
+// Matrices are column-major, of m rows (a multiple of 8) and n columns that lie ld apart; b ∈ ℝᵐ.
+
+/// h ← σ(z + b), and z ← σ′(z + b) with `slopes`.
+void ck_column_activation(int activation, int slopes, size_t m, size_t n, const double *bias, double *z, double *h, size_t ld);
+/// x ← x + b, column by column.
+void ck_column_shift(size_t m, size_t n, const double *bias, double *x, size_t ld);
+/// g ← g∘slopes unless they are null, and then sums += the sum of g's columns.
+void ck_column_reverse(size_t m, size_t n, const double *slopes, double *g, size_t ld, double *sums);
+/// r ← scale·(values + shift − targets), for any m; r may be values. sums[0] += Σr², sums[1] += Σr.
+void ck_column_misfit(
+    size_t m, size_t n, double shift, double scale, const double *values, size_t ldv, const double *targets, size_t ldt, double *r,
+    size_t ldr, double *sums);
+
 // MARK: Triangles
 
 enum { CK_WIDEST_TRIANGLE = 256 };

@@ -9,7 +9,8 @@ import OptimizationCore
 /// The layers map x to σ(Wᵀx + b); the last one is affine unless `activatesOutput`. θ holds, layer by layer, W ∈ ℝⁱⁿˣᵒᵘᵗ by rows
 /// and then b ∈ ℝᵒᵘᵗ. A layer of n samples is one matrix product.
 ///
-/// The passes are in `DenseMap+Passes.swift`; they work in memory of the caller's, on samples of the caller's choice.
+/// The passes are in `DenseMap+Passes.swift`; they read θ in a packed form (`DenseMap+Packing.swift`) and work in memory of the caller's, on
+/// samples of the caller's choice.
 public struct DenseMap: Sendable, Hashable {
     /// The widths from the input to the output, both included.
     public let widths: [Int]
@@ -21,14 +22,29 @@ public struct DenseMap: Sendable, Hashable {
     public init(inputs: Int, hidden: [Int], outputs: Int, activation: Activation = .tanh, activatesOutput: Bool = false) {
         precondition(inputs > 0 && outputs > 0 && hidden.allSatisfy { $0 > 0 }, "a network of widths \([inputs] + hidden + [outputs])")
         (widths, self.activation, self.activatesOutput) = ([inputs] + hidden + [outputs], activation, activatesOutput)
-        var (layers, offset) = ([Layer](), 0)
+        var (layers, offset, packed, state) = ([Layer](), 0, 0, 0)
         for (index, (a, b)) in zip(widths, widths.dropFirst()).enumerated() {
-            let isActivated = activatesOutput || index < hidden.count
-            layers.append(Layer(inputs: a, outputs: b, offset: offset, isActivated: isActivated))
-            offset += (a + 1) * b
+            let layer = Layer(
+                inputs: a, outputs: b, offset: offset, isActivated: activatesOutput || index < hidden.count, packedOffset: packed,
+                stateOffset: state)
+            layers.append(layer)
+            offset += layer.parameterCount
+            packed += (a + 1) * layer.leading
+            state += (layer.isActivated ? 2 : 1) * layer.leading
         }
-        self.layers = layers
+        (packedGradientCount, stateWidth) = (packed, state)
+        for index in layers.indices.dropFirst() {
+            layers[index].transposedOffset = packed
+            packed += layers[index].outputs * layers[index - 1].leading
+        }
+        (self.layers, packedCount) = (layers, packed)
     }
+
+    /// Doubles of θ, and of a gradient, in the packed form.
+    public let packedCount: Int
+    public let packedGradientCount: Int
+    /// Doubles a sample that a forward pass keeps for the other passes.
+    let stateWidth: Int
 
     /// A layer: its widths, and where it lies in θ.
     public struct Layer: Sendable, Hashable {
@@ -37,6 +53,16 @@ public struct DenseMap: Sendable, Hashable {
         /// The index of W's first entry in θ.
         public let offset: Int
         public let isActivated: Bool
+        /// Where W, b after it, and Wᵀ begin in the packed form.
+        let packedOffset: Int
+        var transposedOffset = 0
+        /// Where the layer's h begins in the state, a sample's share of it.
+        let stateOffset: Int
+
+        /// The distance between the columns of a matrix of the layer's outputs, and its rows.
+        var leading: Int { MatrixBlock.paddedLeading(outputs) }
+        var paddedOutputs: Int { MatrixBlock.paddedRows(outputs) }
+        var packedBiasOffset: Int { packedOffset + inputs * leading }
 
         public var biasOffset: Int { offset + inputs * outputs }
         public var parameterCount: Int { (inputs + 1) * outputs }
@@ -45,7 +71,7 @@ public struct DenseMap: Sendable, Hashable {
     public var inputs: Int { widths[0] }
     public var outputs: Int { widths[widths.count - 1] }
     public var parameterCount: Int { layers.reduce(0) { $0 + $1.parameterCount } }
-    var greatestWidth: Int { layers.reduce(0) { max($0, $1.outputs) } }
+    var greatestLeading: Int { layers.reduce(0) { max($0, $1.leading) } }
 
     /// The blocks of θ: "branch/1/weights", "branch/1/biases", …
     public func blocks(named prefix: String) -> [(name: String, shape: [Int])] {
