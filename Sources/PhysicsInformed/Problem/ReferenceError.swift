@@ -42,7 +42,14 @@ struct ReferenceError: Sendable {
             points = try PointSampling.uniform.points(count, in: pde.domain, random: &random)
             axes = [("point", (0..<count).map(Double.init))]
         }
-        let rows = (0..<points.rows).map { reference.values(points.row($0)) }
+        var rows: [[Double]] = Array(repeating: [], count: points.rows)
+        rows.withUnsafeMutableBufferPointer { rows in
+            // On all threads: a value may take a quadrature.
+            let portion = 64
+            parallelFor(count: (rows.count + portion - 1) / portion) { index, _ in
+                for i in (index * portion)..<min(rows.count, (index + 1) * portion) { rows[i] = reference.values(points.row(i)) }
+            }
+        }
         for (i, row) in rows.enumerated() where row.count != pde.fieldCount || !row.allSatisfy(\.isFinite) {
             throw PhysicsError(
                 "the reference of \(pde.name) gives \(row) at \(pde.domain.axes.place(points.row(i))): \(pde.fieldCount) finite numbers are needed"
