@@ -10,6 +10,7 @@ import Testing
     private static let cases:
         [(name: String, problem: @Sendable () throws -> any Problem, revisions: @Sendable (any Problem) throws -> [any Revision])] = [
             ("test-function", { try TestFunction("wood").makeProblem(seed: 1) }, { _ in [] }),
+            ("nist-regression", { try NISTRegression("thurber").makeProblem(seed: 1) }, { _ in [] }),
             ("logistic-regression", { try SyntheticLogisticRegression(samples: 41, heldOut: 10).makeProblem(seed: 1) }, { _ in [] }),
             (
                 "deep-ritz-1d", { try DeepRitzSetup().makeProblem(seed: 1) },
