@@ -179,7 +179,8 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
 
     static let pairings = [
         Pairing("adam", "burgers", batch: 16), Pairing("l-bfgs", "burgers", batch: 30), Pairing("self-scaled-broyden", "burgers"),
-        Pairing("levenberg-marquardt", "burgers"), Pairing("gauss-newton", "burgers"), Pairing("adam", "deep-ritz-1d"),
+        Pairing("levenberg-marquardt", "burgers"), Pairing("gauss-newton", "burgers"), Pairing("dogleg", "burgers"),
+        Pairing("singular-value-trust-region", "burgers"), Pairing("variable-projection", "burgers"), Pairing("adam", "deep-ritz-1d"),
         Pairing("l-bfgs", "deep-ritz-1d"), Pairing("self-scaled-broyden", "deep-ritz-1d"),
         Pairing("adam", "logistic-regression", batch: 20),
         Pairing("l-bfgs", "logistic-regression", batch: 40), Pairing("adam", "antiderivative", batch: 3),

@@ -1,6 +1,7 @@
 import OptimizationCore
 
-/// Methods on the residual: `levenberg-marquardt`, `gauss-newton`, `dogleg` and `singular-value-trust-region`.
+/// Methods on the residual: `levenberg-marquardt`, `gauss-newton`, `dogleg`,
+/// `singular-value-trust-region` and `variable-projection`.
 public enum LeastSquaresPlugin: Plugin {
     public static let identifier = "least-squares"
 
@@ -9,5 +10,6 @@ public enum LeastSquaresPlugin: Plugin {
         try registry.register(optimizer: GaussNewton.self)
         try registry.register(optimizer: Dogleg.self)
         try registry.register(optimizer: SingularValueTrustRegion.self)
+        try registry.register(optimizer: VariableProjection.self)
     }
 }
