@@ -104,9 +104,9 @@ let umbrella = [
     Row(
         "CurvatureCLI",
         [
-            "Curvature", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            "Curvature", "OptimizationTesting", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
-        ], tests: ["OptimizationTesting", "CHDF5"]),
+        ], tests: ["CHDF5"]),
 ]
 
 // MARK: What the table means to SwiftPM.

@@ -10,6 +10,7 @@ import Testing
     private static let cases:
         [(name: String, problem: @Sendable () throws -> any Problem, revisions: @Sendable (any Problem) throws -> [any Revision])] = [
             ("test-function", { try TestFunction("wood").makeProblem(seed: 1) }, { _ in [] }),
+            ("nist-regression", { try NISTRegression("thurber").makeProblem(seed: 1) }, { _ in [] }),
             ("logistic-regression", { try SyntheticLogisticRegression(samples: 41, heldOut: 10).makeProblem(seed: 1) }, { _ in [] }),
             (
                 "deep-ritz-1d", { try DeepRitzSetup().makeProblem(seed: 1) },
@@ -178,7 +179,8 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
 
     static let pairings = [
         Pairing("adam", "burgers", batch: 16), Pairing("l-bfgs", "burgers", batch: 30), Pairing("self-scaled-broyden", "burgers"),
-        Pairing("levenberg-marquardt", "burgers"), Pairing("gauss-newton", "burgers"), Pairing("adam", "deep-ritz-1d"),
+        Pairing("levenberg-marquardt", "burgers"), Pairing("gauss-newton", "burgers"), Pairing("dogleg", "burgers"),
+        Pairing("singular-value-trust-region", "burgers"), Pairing("variable-projection", "burgers"), Pairing("adam", "deep-ritz-1d"),
         Pairing("l-bfgs", "deep-ritz-1d"), Pairing("self-scaled-broyden", "deep-ritz-1d"),
         Pairing("adam", "logistic-regression", batch: 20),
         Pairing("l-bfgs", "logistic-regression", batch: 40), Pairing("adam", "antiderivative", batch: 3),

@@ -29,6 +29,35 @@ import Testing
         try OptimizerConformance.check(GaussNewton(), on: problem, reaching: Self.gaussNewtonAccuracy)
     }
 
+    /// By QR and several cut-offs, as by one: what it reaches is less, since a full step is taken where it gains at all.
+    @Test(arguments: ZooProblem.sample, JacobianFactorization.allCases)
+    func gaussNewtonByAdaptiveTruncation(problem: ZooProblem, factorization: JacobianFactorization) throws {
+        try OptimizerConformance.check(
+            GaussNewton(relativeCutoff: 1e-12, factorization: factorization, cutoffs: 8), on: problem,
+            reaching: DeclaredAccuracy(1e-9, within: 300))
+    }
+
+    /// Biggs' function has a long plateau, along which the radius grows slowly.
+    static let doglegAccuracy = DeclaredAccuracy(1e-9, within: 500, except: ["biggs-exp6": 0.9])
+
+    @Test(arguments: ZooProblem.all) func dogleg(problem: ZooProblem) throws {
+        try OptimizerConformance.check(Dogleg(), on: problem, reaching: Self.doglegAccuracy)
+    }
+
+    @Test(arguments: ZooProblem.all) func singularValueTrustRegion(problem: ZooProblem) throws {
+        try OptimizerConformance.check(SingularValueTrustRegion(), on: problem, reaching: DeclaredAccuracy(1e-9, within: 500))
+    }
+
+    @Test(arguments: ZooProblem.sample) func variableProjection(problem: ZooProblem) throws {
+        try OptimizerConformance.check(VariableProjection(), on: problem, reaching: DeclaredAccuracy(1e-9, within: 300))
+    }
+
+    @Test(arguments: ["thurber", "mgh17", "misra1a"]) func variableProjectionOfLinearParameters(name: String) throws {
+        let data = try #require(NISTDataSet.named(name))
+        try OptimizerConformance.check(
+            VariableProjection(linearParameters: data.linearParameters), on: NISTProblem(data, start: 2), reaching: .descent())
+    }
+
     @Test func goesOnInAFreshProcess() async throws {
         let cuts = try ZooProblem.sample.map { problem in
             [

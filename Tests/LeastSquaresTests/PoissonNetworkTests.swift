@@ -31,6 +31,56 @@ import Testing
         #expect(reports.last?.verdict == .stationary)
     }
 
+    /// What a configuration writes as `{name: gauss-newton, relativeCutoff: 1e-11, factorization: qr-then-svd}`.
+    @Test(arguments: 0..<5 as Range<UInt64>) func theAccurateCutoffReachesRoundingFromEverySeed(seed: UInt64) throws {
+        let problem = PoissonNetwork()
+        let optimizer = GaussNewton(relativeCutoff: 1e-11, factorization: .qrThenSVD)
+        let (state, reports) = try drive(optimizer, on: problem, from: start(seed), steps: 200)
+        #expect(problem.relativeError(at: state.parameters.values) <= 1e-12)
+        #expect(reports.last?.verdict == .stationary)
+    }
+
+    /// The largest acceptable radius comes as far from every seed as a tenth of the steps that the rest of the way takes; the best decrease,
+    /// ρ* near one, does not.
+    @Test func theLargestAcceptableRadiusLeavesTheValley() throws {
+        let problem = PoissonNetwork()
+        func error(_ acceptance: Double) throws -> Double {
+            var optimizer = SingularValueTrustRegion()
+            (optimizer.acceptance, optimizer.finalAcceptance) = (acceptance, acceptance)
+            return problem.relativeError(at: try drive(optimizer, on: problem, from: start(0), steps: 300).state.parameters.values)
+        }
+        let bold = try error(0.02)
+        #expect(bold <= 1e-11)
+        #expect(try error(0.9) > 1e3 * bold)
+    }
+
+    /// On a sketch of a third of the directions the error falls by orders still.
+    @Test func aSketchedRegionDescends() throws {
+        let problem = PoissonNetwork()
+        var optimizer = SingularValueTrustRegion()
+        optimizer.sketch = 60
+        let (state, reports) = try drive(optimizer, on: problem, from: start(2), steps: 150)
+        let first = problem.loss(at: start(2)).total
+        #expect(state.standpoint.loss.total <= 1e-5 * first)
+        for (before, after) in zip(reports, reports.dropFirst()) { #expect(after.loss.total <= before.loss.total) }
+    }
+
+    /// c and d enter linearly; without them the way is shorter.
+    @Test func projectedVariablesShortenTheWay() throws {
+        let problem = PoissonNetwork()
+        let θ = Parameters(layout: problem.layout, values: start(1))
+        func loss(_ optimizer: VariableProjection) throws -> Double {
+            var state = try optimizer.start(on: problem, from: θ)
+            for _ in 0..<40 { _ = try optimizer.step(&state, on: problem) }
+            return state.standpoint.loss.total
+        }
+        #expect(try loss(VariableProjection(linearBlocks: ["c", "d"])) < 0.1 * loss(VariableProjection()))
+        let error = #expect(throws: ConfigurationError.self) {
+            try VariableProjection(linearBlocks: ["e"]).start(on: problem, from: θ)
+        }
+        #expect(error?.reason.contains("there is no block “e”") == true)
+    }
+
     @Test(arguments: [0, 2] as [UInt64]) func selfScalingBuysOrders(seed: UInt64) throws {
         let problem = PoissonNetwork()
         let (plain, _) = try drive(SelfScaledBroyden(.bfgs), on: problem, from: start(seed), steps: 1_500)

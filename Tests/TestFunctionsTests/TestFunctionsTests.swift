@@ -43,4 +43,17 @@ import TestFunctions
         #expect(field.name == "function" && field.defaultValue == "rosenbrock")
         #expect(field.range.hasPrefix("rosenbrock | freudenstein-roth | "))
     }
+
+    @Test func regressionsAreMadeByNameAndStart() throws {
+        let setting = Setting.map([
+            .init("name", .scalar("nist-regression")), .init("dataSet", .scalar("thurber")), .init("start", .integer(2)),
+        ])
+        let problem = try #require(try registry().problem(setting).makeProblem(seed: 0) as? NISTProblem)
+        #expect(problem.name == "thurber-2" && problem.identity == setting)
+        var random = RandomStream(seed: 0, name: "initialization")
+        #expect(problem.initialParameters(from: &random).values.elements == problem.dataSet.starts[1])
+        let unknown = #expect(throws: ConfigurationError.self) { try NISTRegression("thurbo").problem() }
+        #expect(unknown?.reason.contains("must be one of: thurber, ") == true)
+        #expect(throws: ConfigurationError.self) { try NISTRegression("thurber", start: 3).problem() }
+    }
 }

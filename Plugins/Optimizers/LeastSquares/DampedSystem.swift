@@ -1,101 +1,190 @@
 import LinearAlgebra
 import OptimizationCore
 
-/// The damped normal equations (JᵀJ + λ·D)d = −Jᵀr of one linearisation, solvable for one λ after another.
+/// The damped linear problem min ½‖J·d + w‖² + ½λ‖D^½d‖² of one linearisation, solvable for one λ after another.
 ///
-/// What does not depend on λ (JᵀJ, JJᵀ or R) is formed once. D is diagonal and positive.
+/// What does not depend on λ (JᵀJ, JJᵀ, R or the singular values) is formed once. D is diagonal and positive.
 protocol DampedSystem {
     /// diag(JᵀJ), the squared column norms of J; nil where J was not formed, since D = I needs none.
     var squaredColumnNorms: Vector? { get }
     /// The largest diagonal entry of the matrix that is damped.
     var largestDiagonal: Double { get }
-    /// The step for a damping λ > 0 and the diagonal of D; a λ too small for the arithmetic comes back as a failure.
-    func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure>
+    /// Fixes D, before the first λ.
+    mutating func scale(by D: Vector) throws(FactorizationFailure)
+    /// The factors for a damping λ > 0; a λ too small for the arithmetic comes back as a failure.
+    func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure>
 }
 
-/// Which matrix is factorised.
-public enum NormalEquations: String, CaseIterable, Sendable, Hashable {
-    /// The kernel where N < P, else the Gramian.
+/// The damped problem, factorised for one λ: solvable for one w after another.
+protocol DampedFactors {
+    /// d = −(JᵀJ + λD)⁻¹Jᵀw.
+    func solution(for w: Vector) -> Result<Vector, FactorizationFailure>
+    /// The residual's own solution, w = r, and the iterations that an iterative solver took for it.
+    func step() -> Result<(d: Vector, iterations: Int), FactorizationFailure>
+}
+
+/// How the damped equations are solved.
+public enum DampedSolver: String, CaseIterable, Sendable, Hashable {
+    /// The Jacobian where there are few parameters (P ≤ 256, NP ≤ 4·10⁶), so that squaring it would save nothing; beyond that the smaller
+    /// square: the kernel where N < P, else the Gramian.
     case automatic
     /// JᵀJ + λD by Cholesky: P×P. Squares the condition number.
     case gramian
-    /// [J; √λ·D^½] by QR: the most accurate and the slowest.
+    /// [J; √λ·D^½] by QR: accurate, 2P³/3 flops a λ after one QR of J.
     case jacobian
+    /// J·D^(−½) by its singular values: accurate, and every λ costs O(P²) only.
+    case svd
     /// J·D⁻¹·Jᵀ + λI by Cholesky: N×N (Woodbury). Squares the condition number.
     case kernel
+    /// LSMR on J·v and Jᵀ·w, no matrix formed; D = I. Its norms ‖Jᵀr‖ fall monotonically.
+    case lsmr
+    /// Conjugate gradients on the normal equations by J·v and Jᵀ·w, no matrix formed; D = I.
+    case cgls
 
-    package func resolved(parameters: Int, residuals: Int) -> NormalEquations {
-        self == .automatic ? (residuals < parameters ? .kernel : .gramian) : self
+    package func resolved(parameters: Int, residuals: Int) -> DampedSolver {
+        guard self == .automatic else { return self }
+        if parameters <= 256, residuals * parameters <= 4_000_000 { return .jacobian }
+        return residuals < parameters ? .kernel : .gramian
     }
+
+    /// Whether J's column norms are known to the solver, for a D other than I.
+    public var seesColumns: Bool { self != .lsmr && self != .cgls }
 }
 
-/// (JᵀJ + λD)d = −Jᵀr by Cholesky. P³/3 flops a λ.
+// MARK: Squared
+
+/// (JᵀJ + λD)d = −Jᵀw by Cholesky. P³/3 flops a λ.
 struct GramianSystem: DampedSystem {
+    private let model: any Linearization
     private let gramian: Matrix
     private let gradient: Vector
+    private var D: Vector
 
     init(_ model: any Linearization) {
+        self.model = model
         gramian = model.gramian()
         gradient = model.transposedProduct(model.residual)
+        D = Vector(repeating: 1, count: gradient.count)
     }
 
     var squaredColumnNorms: Vector? { gramian.diagonal }
     var largestDiagonal: Double { gramian.diagonal.maximumNorm }
+    mutating func scale(by D: Vector) { self.D = D }
 
-    func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure> {
-        Cholesky.factorize(gramian, addingToDiagonal: λ * D).map { -$0.solve(gradient) }
+    func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure> {
+        Cholesky.factorize(gramian, addingToDiagonal: λ * D).map { Factors(model: model, gradient: gradient, cholesky: $0) }
+    }
+
+    private struct Factors: DampedFactors {
+        let model: any Linearization
+        let gradient: Vector
+        let cholesky: Cholesky
+
+        func solution(for w: Vector) -> Result<Vector, FactorizationFailure> { .success(-cholesky.solve(model.transposedProduct(w))) }
+        func step() -> Result<(d: Vector, iterations: Int), FactorizationFailure> { .success((-cholesky.solve(gradient), 0)) }
     }
 }
 
-/// min ‖[R; √λ·D^½]d + [Qᵀr; 0]‖ with J = QR factorised once. 2P³/3 flops a λ for N > P.
-struct JacobianSystem: DampedSystem {
-    /// R, or J itself where it is not taller than wide.
-    private let reduced: Matrix
-    private let isTriangular: Bool
-    private let rotated: Vector
+/// d = −D⁻¹Jᵀ(J·D⁻¹·Jᵀ + λI)⁻¹w by Cholesky (Woodbury). N³/3 flops a λ.
+///
+/// With D = I the kernel JJᵀ comes from the problem and J is never formed, so P may be large; any other D takes a dense J and N²P flops.
+struct KernelSystem: DampedSystem {
+    private let model: any Linearization
+    /// J, where D is not I.
+    private let jacobian: Matrix?
+    private var D: Vector?
+    private var kernel: Matrix
     let squaredColumnNorms: Vector?
     let largestDiagonal: Double
 
-    init(_ model: any Linearization) throws {
-        let jacobian = model.jacobian()
-        let norms = columnNorms(jacobian)
-        (squaredColumnNorms, largestDiagonal) = (norms, norms.maximumNorm)
-        let (rows, columns) = (jacobian.rows, jacobian.columns)
-        if rows > columns {
-            let qr = try QR.factorize(consume jacobian).get()
-            (reduced, isTriangular) = (qr.r, true)
-            rotated = Vector(qr.transposedQ(times: model.residual).prefix(columns))
+    init(_ model: any Linearization, scaled: Bool) {
+        self.model = model
+        if scaled {
+            let jacobian = model.jacobian()
+            let norms = columnNorms(jacobian)
+            (self.jacobian, squaredColumnNorms, largestDiagonal, kernel) = (jacobian, norms, norms.maximumNorm, .zeros(0, 0))
         } else {
-            (reduced, isTriangular, rotated) = (jacobian, false, model.residual)
+            kernel = model.kernel()
+            (jacobian, squaredColumnNorms, largestDiagonal) = (nil, nil, kernel.diagonal.maximumNorm)
         }
     }
 
-    func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure> {
-        QR.factorize(reduced, overDiagonal: Vector(D.map { (λ * $0).squareRoot() }), upperTriangular: isTriangular)
-            .flatMap { $0.solveLeastSquares(Vector((-rotated).elements + Array(repeating: 0, count: reduced.columns))) }
+    mutating func scale(by D: Vector) {
+        guard let jacobian else { return }
+        self.D = D
+        kernel = jacobian.scalingColumns(by: Vector(D.map { 1 / $0.squareRoot() })).outerGram
+    }
+
+    func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure> {
+        Cholesky.factorize(kernel, addingToDiagonal: Vector(repeating: λ, count: kernel.rows)).map { Factors(system: self, cholesky: $0) }
+    }
+
+    private struct Factors: DampedFactors {
+        let system: KernelSystem
+        let cholesky: Cholesky
+
+        func solution(for w: Vector) -> Result<Vector, FactorizationFailure> {
+            let z = cholesky.solve(w)
+            guard let jacobian = system.jacobian, let D = system.D else { return .success(-system.model.transposedProduct(z)) }
+            return .success(Vector(zip(jacobian.transposedTimes(z), D).map { -$0 / $1 }))
+        }
+
+        func step() -> Result<(d: Vector, iterations: Int), FactorizationFailure> { solution(for: system.model.residual).map { ($0, 0) } }
     }
 }
 
-/// d = −Jᵀ(JJᵀ + λI)⁻¹r by Cholesky, for D = I. N³/3 flops a λ; J itself is never formed, so P may be large.
-struct KernelSystem: DampedSystem {
-    private let model: any Linearization
-    private let kernel: Matrix
+// MARK: Not squared
 
-    init(_ model: any Linearization) { (self.model, kernel) = (model, model.kernel()) }
+/// min ‖[R; √λ·D^½]d + [Qᵀw; 0]‖ with J = QR factorised once. 2P³/3 flops a λ for N > P.
+struct JacobianSystem: DampedSystem {
+    private let residual: Vector
+    private let qr: QR?
+    /// R, or J itself where it is not taller than wide.
+    private let reduced: Matrix
+    private var D: Vector
+    let squaredColumnNorms: Vector?
+    let largestDiagonal: Double
 
-    var squaredColumnNorms: Vector? { nil }
-    var largestDiagonal: Double { kernel.diagonal.maximumNorm }
+    init(_ model: any Linearization) throws(FactorizationFailure) {
+        let jacobian = model.jacobian()
+        let norms = columnNorms(jacobian)
+        (squaredColumnNorms, largestDiagonal, residual) = (norms, norms.maximumNorm, model.residual)
+        D = Vector(repeating: 1, count: jacobian.columns)
+        if jacobian.rows > jacobian.columns {
+            let factors = try QR.factorize(consume jacobian).get()
+            (qr, reduced) = (factors, factors.r)
+        } else {
+            (qr, reduced) = (nil, jacobian)
+        }
+    }
 
-    func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure> {
-        Cholesky.factorize(kernel, addingToDiagonal: Vector(repeating: λ, count: kernel.rows))
-            .map { -model.transposedProduct($0.solve(model.residual)) }
+    mutating func scale(by D: Vector) { self.D = D }
+
+    func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure> {
+        QR.factorize(reduced, overDiagonal: Vector(D.map { (λ * $0).squareRoot() }), upperTriangular: qr != nil)
+            .map { Factors(system: self, damped: $0) }
+    }
+
+    private struct Factors: DampedFactors {
+        let system: JacobianSystem
+        let damped: QR
+
+        func solution(for w: Vector) -> Result<Vector, FactorizationFailure> {
+            let P = system.reduced.columns
+            let rotated = system.qr.map { Vector($0.transposedQ(times: w).prefix(P)) } ?? w
+            return damped.solveLeastSquares(Vector((-rotated).elements + Array(repeating: 0, count: P)))
+        }
+
+        func step() -> Result<(d: Vector, iterations: Int), FactorizationFailure> { solution(for: system.residual).map { ($0, 0) } }
     }
 }
 
-/// d = −D⁻¹Jᵀ(J·D⁻¹·Jᵀ + λI)⁻¹r by Cholesky, for any D. N²P flops and a dense J, then N³/3 flops a λ.
-struct ScaledKernelSystem: DampedSystem {
+/// d = −D^(−½)V·Σ(Σ² + λ)⁻¹Uᵀw with J·D^(−½) = UΣVᵀ factorised once: O(P²) flops a λ.
+struct SingularValueSystem: DampedSystem {
     private let residual: Vector
     private let jacobian: Matrix
+    private var inverseRoot: Vector
+    private var svd: SVD?
     let squaredColumnNorms: Vector?
     let largestDiagonal: Double
 
@@ -103,18 +192,75 @@ struct ScaledKernelSystem: DampedSystem {
         (residual, jacobian) = (model.residual, model.jacobian())
         let norms = columnNorms(jacobian)
         (squaredColumnNorms, largestDiagonal) = (norms, norms.maximumNorm)
+        inverseRoot = Vector(repeating: 1, count: jacobian.columns)
     }
 
-    func step(damping λ: Double, scale D: Vector) -> Result<Vector, FactorizationFailure> {
-        var kernel = jacobian.scalingColumns(by: Vector(D.map { 1 / $0.squareRoot() })).outerGram
-        kernel.addDiagonal(Vector(repeating: λ, count: kernel.rows))
-        return Cholesky.factorize(consume kernel).map { cholesky in
-            let d = jacobian.transposedTimes(cholesky.solve(residual))
-            return Vector(zip(d, D).map { -$0 / $1 })
+    mutating func scale(by D: Vector) throws(FactorizationFailure) {
+        inverseRoot = Vector(D.map { 1 / $0.squareRoot() })
+        svd = try SVD.factorize(jacobian.scalingColumns(by: inverseRoot)).get()
+    }
+
+    func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure> {
+        guard let svd else { return .failure(.nonFinite) }
+        return .success(Factors(residual: residual, svd: svd, inverseRoot: inverseRoot, λ: λ))
+    }
+
+    private struct Factors: DampedFactors {
+        let residual: Vector
+        let svd: SVD
+        let inverseRoot: Vector
+        let λ: Double
+
+        func solution(for w: Vector) -> Result<Vector, FactorizationFailure> {
+            guard w.isFinite else { return .failure(.nonFinite) }
+            return .success(Vector(zip(svd.solveDamped(w, damping: λ), inverseRoot).map { -$0 * $1 }))
+        }
+
+        func step() -> Result<(d: Vector, iterations: Int), FactorizationFailure> { solution(for: residual).map { ($0, 0) } }
+    }
+}
+
+// MARK: Matrix-free
+
+/// min ‖[J; √λ·I]d + [w; 0]‖ by LSMR or CGLS: two products with J an iteration, a few vectors, no matrix. D = I.
+struct IterativeSystem: DampedSystem {
+    private let model: any Linearization
+    private let solver: DampedSolver
+    private let settings: KrylovSettings
+    let largestDiagonal: Double
+    var squaredColumnNorms: Vector? { nil }
+
+    init(_ model: any Linearization, _ solver: DampedSolver, _ settings: KrylovSettings, gradient: Vector) {
+        (self.model, self.solver, self.settings) = (model, solver, settings)
+        // ‖J·ĝ‖² along the gradient: at most the largest eigenvalue of JᵀJ, and near it where that one dominates.
+        let norm = gradient.norm
+        let image = norm > 0 ? model.product((1 / norm) * gradient) : .zeros(0)
+        largestDiagonal = image.dot(image)
+    }
+
+    mutating func scale(by D: Vector) {}
+
+    func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure> { .success(Factors(system: self, λ: λ)) }
+
+    private struct Factors: DampedFactors {
+        let system: IterativeSystem
+        let λ: Double
+
+        private func solve(_ w: Vector) -> Result<KrylovSolution, FactorizationFailure> {
+            guard w.isFinite else { return .failure(.nonFinite) }
+            let found =
+                system.solver == .lsmr
+                ? LSMR.solve(system.model, -w, damping: λ, system.settings) : CGLS.solve(system.model, -w, damping: λ, system.settings)
+            return found.solution.isFinite ? .success(found) : .failure(.nonFinite)
+        }
+
+        func solution(for w: Vector) -> Result<Vector, FactorizationFailure> { solve(w).map(\.solution) }
+        func step() -> Result<(d: Vector, iterations: Int), FactorizationFailure> {
+            solve(system.model.residual).map { ($0.solution, $0.iterations) }
         }
     }
 }
 
-private func columnNorms(_ a: Matrix) -> Vector {
+func columnNorms(_ a: Matrix) -> Vector {
     Vector((0..<a.columns).map { j in a.column(j).reduce(0) { $0 + $1 * $1 } })
 }

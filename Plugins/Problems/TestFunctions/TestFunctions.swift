@@ -1,11 +1,15 @@
 import OptimizationCore
 import OptimizationTesting
 
-/// The analytic test functions of the zoo, by name: `{name: test-function, function: rosenbrock}`.
+/// The analytic test functions of the zoo and NIST's regressions, by name: `{name: test-function, function: rosenbrock}`,
+/// `{name: nist-regression, dataSet: thurber, start: 1}`.
 public enum TestFunctionsPlugin: Plugin {
     public static let identifier = "test-functions"
 
-    public static func register(in registry: inout Registry) throws { try registry.register(problem: TestFunction.self) }
+    public static func register(in registry: inout Registry) throws {
+        try registry.register(problem: TestFunction.self)
+        try registry.register(problem: NISTRegression.self)
+    }
 }
 
 /// The choice of a test function and its dimension; which functions there are, ``ZooFamily/all`` lists.

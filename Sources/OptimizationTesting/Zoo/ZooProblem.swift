@@ -84,7 +84,7 @@ public struct ZooProblem: LeastSquaresProblem, TwiceDifferentiableProblem, Refer
         DenseLinearization(residual: residual(at: x), jacobian: function.jacobian(at: x))
     }
 
-    public func hessian(at x: Vector) -> any HessianOperator { ZooHessian(function: function, point: x) }
+    public func hessian(at x: Vector) -> any HessianOperator { ResidualHessian(function: function, point: x) }
 
     public func locateFault(at x: Vector) -> Fault? {
         residual(at: x).firstIndex { !$0.isFinite }.map { Fault(term: terms[0], sample: "residual \($0 + 1)") }
@@ -100,7 +100,8 @@ extension ZooProblem: CustomStringConvertible {
     public var description: String { "\(name)(\(dimension))" }
 }
 
-private struct ZooHessian: HessianOperator {
+/// ∇²L of L = ½‖r‖² at one point.
+struct ResidualHessian: HessianOperator {
     let function: any ResidualFunction
     let point: Vector
 

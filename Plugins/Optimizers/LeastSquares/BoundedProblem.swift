@@ -1,0 +1,105 @@
+import LinearAlgebra
+import OptimizationCore
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// A least-squares problem with bounds l ≤ x ≤ u on its parameters, kept by reflection: a path that runs into a bound turns back there.
+///
+/// The method works on φ without bounds, and xᵢ(φᵢ) is smooth, so that the gradient in φ vanishes at a minimiser on a bound:
+///
+///     x = (l + u)/2 + (u − l)/2·sin φ        x = l − 1 + √(φ² + 1)        x = u + 1 − √(φ² + 1)        x = φ
+///
+/// for bounds on both sides, below, above and none. J_φ = J·diag(dx/dφ). A start on a bound would not leave it, since dx/dφ = 0 there: it is
+/// moved inside by 1e-3 of the interval (of one, where there is no other bound).
+/// Source: James & Roos, *MINUIT*, Comput. Phys. Commun. 10:343–367 (1975), doi:10.1016/0010-4655(75)90039-9.
+public struct BoundedProblem<Base: LeastSquaresProblem>: LeastSquaresProblem {
+    public let base: Base
+    /// l; −∞ where there is none.
+    public let lower: Vector
+    /// u; ∞ where there is none.
+    public let upper: Vector
+
+    public init(_ base: Base, lower: Vector, upper: Vector) {
+        precondition(
+            lower.count == base.layout.count && upper.count == lower.count, "bounds for \(lower.count) of \(base.layout.count) parameters")
+        precondition(zip(lower, upper).allSatisfy { $0 < $1 }, "a lower bound is not below its upper one")
+        (self.base, self.lower, self.upper) = (base, lower, upper)
+    }
+
+    public var name: String { base.name }
+    public var identity: Setting {
+        let bounds = [("lower", lower), ("upper", upper)].map { Setting.Pair($0, .list($1.map(Setting.number))) }
+        return base.identity.setting(["bounds"], to: .map(bounds))
+    }
+    public var layout: ParameterLayout { base.layout }
+    public var version: Int { base.version }
+    public var terms: [String] { base.terms }
+    public var residualCount: Int { base.residualCount }
+    public func locateFault(at φ: Vector) -> Fault? { base.locateFault(at: parameters(at: φ)) }
+
+    /// x(φ).
+    public func parameters(at φ: Vector) -> Vector { Vector(φ.indices.map { place($0, φ[$0]).x }) }
+
+    /// φ with x(φ) = x, on or within the bounds.
+    public func unbounded(_ x: Vector) -> Vector {
+        Vector(
+            x.indices.map { i in
+                let (l, u) = (lower[i], upper[i])
+                let inset = 1e-3 * (l.isFinite && u.isFinite ? u - l : 1)
+                let inside = Swift.min(Swift.max(x[i], l + inset), u - inset)
+                switch (l.isFinite, u.isFinite) {
+                case (true, true): return asin((2 * inside - l - u) / (u - l))
+                case (true, false): return ((inside - l + 1) * (inside - l + 1) - 1).squareRoot()
+                case (false, true): return ((u - inside + 1) * (u - inside + 1) - 1).squareRoot()
+                case (false, false): return inside
+                }
+            })
+    }
+
+    private func place(_ i: Int, _ φ: Double) -> (x: Double, slope: Double) {
+        let (l, u) = (lower[i], upper[i])
+        let root = (φ * φ + 1).squareRoot()
+        switch (l.isFinite, u.isFinite) {
+        case (true, true): return (0.5 * (l + u) + 0.5 * (u - l) * sin(φ), 0.5 * (u - l) * cos(φ))
+        // φ²/(1 + √(φ² + 1)) is √(φ² + 1) − 1 without cancellation.
+        case (true, false): return (l + φ * φ / (1 + root), φ / root)
+        case (false, true): return (u - φ * φ / (1 + root), -φ / root)
+        case (false, false): return (φ, 1)
+        }
+    }
+
+    public func initialParameters(from random: inout RandomStream) -> Parameters {
+        let start = base.initialParameters(from: &random)
+        return start.with(unbounded(start.values))
+    }
+
+    public func residual(at φ: Vector) throws -> Vector { try base.residual(at: parameters(at: φ)) }
+    public func loss(at φ: Vector) throws -> LossValue { try base.loss(at: parameters(at: φ)) }
+
+    public func lossAndGradient(at φ: Vector) throws -> Evaluation {
+        let value = try base.lossAndGradient(at: parameters(at: φ))
+        return Evaluation(loss: value.loss, gradient: Vector(φ.indices.map { value.gradient[$0] * place($0, φ[$0]).slope }))
+    }
+
+    public func linearization(at φ: Vector) throws -> any Linearization {
+        let slopes = Vector(φ.indices.map { place($0, φ[$0]).slope })
+        return ColumnScaledLinearization(base: try base.linearization(at: parameters(at: φ)), slopes: slopes)
+    }
+}
+
+/// J·diag(s) for the J of another linearisation.
+private struct ColumnScaledLinearization: Linearization {
+    let base: any Linearization
+    let slopes: Vector
+
+    var residualCount: Int { base.residualCount }
+    var parameterCount: Int { base.parameterCount }
+    var residual: Vector { base.residual }
+    func product(_ v: Vector) -> Vector { base.product(Vector(zip(v, slopes).map { $0 * $1 })) }
+    func transposedProduct(_ w: Vector) -> Vector { Vector(zip(base.transposedProduct(w), slopes).map { $0 * $1 }) }
+    func jacobian(rows: Range<Int>) -> Matrix { base.jacobian(rows: rows).scalingColumns(by: slopes) }
+}
