@@ -27,8 +27,6 @@ typedef struct {
         const double *);
     void (*add_outer_products)(
         const ck_layer_rows *, const ck_layer_rows *, size_t, size_t, int, int, double *, size_t, const double *);
-    void (*add_block_products)(
-        size_t, size_t, size_t, size_t, size_t, size_t, const double *, const double *, size_t, double *, size_t);
     void (*column_activation)(int, int, size_t, size_t, const double *, double *, double *, size_t);
     void (*column_shift)(size_t, size_t, const double *, double *, size_t);
     void (*column_reverse)(size_t, size_t, const double *, double *, size_t, double *);
