@@ -164,7 +164,7 @@ private func start(_ problem: PoissonEnergy, seed: UInt64) -> Vector {
         for error in [try refusal(of: GaussNewton()), try refusal(of: LevenbergMarquardt())] {
             #expect(error.need == "LeastSquaresProblem")
             #expect(error.offers == offers(of: problem))
-            #expect(error.fitting.sorted() == ["adam", "l-bfgs", "self-scaled-broyden"])
+            #expect(error.fitting.sorted() == ["adam", "bfgs", "l-bfgs", "l-bfgs-b", "self-scaled-broyden", "trust-region-quasi-newton"])
             #expect(error.description.contains("deep-ritz-1d"))
         }
     }
