@@ -37,7 +37,7 @@ struct ProfileCommand: RegistryCommand {
     }
 
     func run(with registry: Registry) throws {
-        let format: PictureFormat? = try output.map { try format(of: $0, option: "--output") }
+        let pictureFormat: PictureFormat? = try output.map { try format(of: $0, option: "--output") }
         let problems = try set.problems(from: registry)
         let chosen = optimizers.isEmpty ? registry.optimizers.map(\.name) : optimizers
         let screen = Screen(json: json)
@@ -53,8 +53,8 @@ struct ProfileCommand: RegistryCommand {
             rows.append(row)
         }
         let profile = PerformanceProfile(rows, problems: problems.map(\.name))
-        if let output, let format {
-            try writeAside(output) { try Gnuplot.draw(profile.script(title: set.title, format: format, output: $0)) }
+        if let output, let pictureFormat {
+            try writeAside(output) { try Gnuplot.draw(profile.script(title: set.title, format: pictureFormat, output: $0)) }
             screen.show("wrote \(output)")
         }
         if json {

@@ -39,7 +39,7 @@ struct ProfileProblem {
         (name, self.problem) = (problem.name + frequency, differentiable)
         judge = { θ, _ in
             guard let error = try referenced.referenceError(at: θ), error.isFinite else { return (0, false) }
-            return (error > 0 ? -log10(error) : 16, error <= 1e-3)
+            return (error > 0 ? max(0, -log10(error)) : 16, error <= 1e-3)
         }
     }
 }
