@@ -10,14 +10,14 @@ struct NewCommand: RegistryCommand {
             The package builds as it is: a library with the optimizer or problem and its plugin, an executable with the whole command \
             line, and tests. Change the formula, keep the rest.
 
-                curvature new optimizer heavy-ball
-                cd HeavyBall && swift test -c release && .build/release/heavy-ball run run.yaml
+                curvature new optimizer my-descent
+                cd MyDescent && swift test -c release && .build/release/my-descent run run.yaml
             """)
 
     @Argument(help: "What to begin: optimizer or problem.")
     var kind: ExternalPackage.Kind
 
-    @Argument(help: "Its name: heavy-ball or HeavyBall.")
+    @Argument(help: "Its name: my-descent or MyDescent.")
     var name: String
 
     @Option(name: .shortAndLong, help: "The package's folder; by default one of the type's name, here.")
@@ -105,9 +105,9 @@ package struct ExternalPackage {
 extension ExternalPackage {
     /// A name in its two forms: that of a Swift type, and that of configurations and the executable.
     package struct Name: Equatable, Sendable {
-        /// `HeavyBall`.
+        /// `MyDescent`.
         package let type: String
-        /// `heavy-ball`.
+        /// `my-descent`.
         package let identifier: String
 
         /// Throws a ``ConfigurationError`` where the text is no name, or one that is taken.
@@ -117,7 +117,7 @@ extension ExternalPackage {
             guard let first = text.unicodeScalars.first, "a"..."z" ~= first || "A"..."Z" ~= first, text.count <= 60,
                 words.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy(isLetterOrDigit) })
             else {
-                throw refusal("is not a name: write heavy-ball or HeavyBall, ASCII letters and digits, at most 60, a letter first")
+                throw refusal("is not a name: write my-descent or MyDescent, ASCII letters and digits, at most 60, a letter first")
             }
             type = words.map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
             identifier = words.map(kebab).joined(separator: "-")
@@ -140,7 +140,7 @@ private func isLetterOrDigit(_ byte: UInt8) -> Bool {
     }
 }
 
-/// `HeavyBall` → `heavy-ball`: a hyphen before a capital that follows a small letter or a digit.
+/// `MyDescent` → `my-descent`: a hyphen before a capital that follows a small letter or a digit.
 private func kebab(_ word: Substring) -> String {
     var (text, previous) = ("", Character("A"))
     for letter in word {

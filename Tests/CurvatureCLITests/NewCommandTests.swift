@@ -14,9 +14,9 @@ import Testing
     }
 
     @Test func bothFormsOfAName() throws {
-        for text in ["heavy-ball", "HeavyBall", "heavyBall"] {
+        for text in ["my-descent", "MyDescent", "myDescent"] {
             let name = try name(text)
-            #expect(name.type == "HeavyBall" && name.identifier == "heavy-ball", "\(name)")
+            #expect(name.type == "MyDescent" && name.identifier == "my-descent", "\(name)")
         }
         #expect(try name("SR1").identifier == "sr1")
         #expect(try name("heat2d").type == "Heat2d")
@@ -49,7 +49,7 @@ import Testing
 
     @Test(arguments: ExternalPackage.Kind.allCases) func writesEveryFile(kind: ExternalPackage.Kind) throws {
         let scratch = try ScratchFolder()
-        let package = ExternalPackage(kind: kind, name: try name("heavy-ball", kind), library: library)
+        let package = ExternalPackage(kind: kind, name: try name("my-descent", kind), library: library)
         let folder = "\(scratch.path)/made"
         try package.write(to: folder)
         let found = try FileManager.default.subpathsOfDirectory(atPath: folder).filter { path in
@@ -58,8 +58,8 @@ import Testing
         }
         #expect(
             found.sorted() == [
-                ".gitignore", "Package.swift", "README.md", "Sources/HeavyBall/HeavyBall.swift", "Sources/heavy-ball-tool/main.swift",
-                "Tests/HeavyBallTests/HeavyBallTests.swift", "run.yaml",
+                ".gitignore", "Package.swift", "README.md", "Sources/MyDescent/MyDescent.swift", "Sources/my-descent-tool/main.swift",
+                "Tests/MyDescentTests/MyDescentTests.swift", "run.yaml",
             ])
         for file in package.files {
             #expect(try String(contentsOfFile: "\(folder)/\(file.path)", encoding: .utf8) == file.text)
@@ -70,7 +70,7 @@ import Testing
 
     @Test func dependsOnTheLibrary() throws {
         func manifest(_ library: LibraryLocation) throws -> String {
-            let files = ExternalPackage(kind: .optimizer, name: try name("heavy-ball"), library: library).files
+            let files = ExternalPackage(kind: .optimizer, name: try name("my-descent"), library: library).files
             return try #require(files.first { $0.path == "Package.swift" }).text
         }
         let remote = try manifest(.url("git@example.org:numerics/curvature-fork.git"))
@@ -83,7 +83,7 @@ import Testing
 
     @Test func overwritesNothing() throws {
         let scratch = try ScratchFolder()
-        let package = ExternalPackage(kind: .optimizer, name: try name("heavy-ball"), library: library)
+        let package = ExternalPackage(kind: .optimizer, name: try name("my-descent"), library: library)
         let file = try scratch.write("mine", to: "file")
         #expect(throws: ConfigurationError.self) { try package.write(to: file) }
         #expect(throws: ConfigurationError.self) { try package.write(to: scratch.path) }
