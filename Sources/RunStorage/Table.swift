@@ -63,10 +63,15 @@ struct Table: Sendable {
             guard let length = layout.shape.first else { continue }
             let kind: Column.Kind
             switch layout.element {
-            case .double: kind = layout.shape.count == 1 ? .real : .vector(layout.shape[1...].reduce(1, *))
+            case .double: kind = layout.shape.count == 1 ? .real : .vector(layout.shape.last ?? 0)
             case .integer: kind = .integer
             case .text: kind = .text(bytes: try file.textWidth(at: path))
             default: continue
+            }
+            guard layout.shape.count == 1 || layout.element == .double && layout.shape.count == 2 else {
+                throw StorageError(
+                    .damaged, "a column of this kind has no shape of \(layout.shape)", file: file.path, object: path,
+                    advice: "Restore it from a backup, or put it aside.")
             }
             let column = Column(name, kind, unit: try file.text("unit", at: path), meaning: try file.text("meaning", at: path) ?? "")
             columns.append(column)

@@ -39,6 +39,21 @@ import Testing
         #expect(error?.kind == .damaged && error?.object == "/trajectory/\(name)", "\(String(describing: error))")
     }
 
+    /// A column of numbers in more dimensions than rows have: its values would not be one a row.
+    @Test func columnsOfAnotherShapeAreRefused() throws {
+        let scratch = try Scratch()
+        let path = scratch("run.h5")
+        let run = try RunFile.create(path)
+        try run.declare(RunFileTests.columns, in: .trajectory)
+        for row in 0..<5 { try run.append(RunFileTests.row(row), to: .trajectory) }
+        try run.close()
+        let file = try HDF5File.open(path, writing: true)
+        try file.makeExtensible(Int64.self, rowShape: [1, 3], chunkRows: 4, rows: 2, at: "/trajectory/strange")
+        try file.close()
+        let error = #expect(throws: StorageError.self) { try RunFile.open(path) }
+        #expect(error?.kind == .damaged && error?.object == "/trajectory/strange", "\(String(describing: error))")
+    }
+
     @Test func garbledRunFilesAreErrorsNotCrashes() async {
         await #expect(processExitsWith: .success) {
             let cases = ProcessInfo.processInfo.environment["CURVATURE_GARBLED"].flatMap(Int.init) ?? 300

@@ -5,13 +5,13 @@ import Testing
 
 @Suite struct ContractTests {
     /// At a rate of 1e-2 a parameter moves by 20 at most: where the answer is farther away, or lies behind a long valley, Adam is not there
-    /// yet. Measured, and rounded up by half an order or more. On Gauss's function it circles the minimum at the height that its rate keeps it
-    /// at, 0.001 to 0.002 of the start by the last bits of the arithmetic: the general 0.01 holds.
+    /// yet. Measured, and rounded up by half an order or more. On Gauss's function the
+    /// constant rate throws it back now and then, from 1e-11 to a tenth of the start, at steps that depend on last bits: there the rate falls.
     static let accuracy = DeclaredAccuracy(
         0.01, within: 2000,
         except: [
             "brown-badly-scaled": 1, "powell-badly-scaled": 0.3, "brown-dennis": 0.3, "box-3d": 0.1, "biggs-exp6": 0.03, "gulf": 0.02,
-            "osborne-1": 0.02, "jennrich-sampson": 1e-8, "bard": 1e-3, "beale": 1e-6, "kowalik-osborne": 1e-6,
+            "osborne-1": 0.02, "jennrich-sampson": 1e-8, "bard": 1e-3, "gaussian": 1e-3, "beale": 1e-6, "kowalik-osborne": 1e-6,
             "osborne-2": 1e-7, "watson": 1e-3, "penalty-2": 1e-5, "variably-dimensioned": 1e-5, "trigonometric": 1e-7,
             "brown-almost-linear": 1e-9, "discrete-boundary-value": 1e-9, "discrete-integral": 1e-20, "broyden-tridiagonal": 1e-20,
             "broyden-banded": 1e-20, "linear-full-rank": 1e-12, "linear-rank-one": 1e-12, "linear-rank-one-with-zeros": 1e-12,
@@ -19,7 +19,9 @@ import Testing
         ])
 
     @Test(arguments: ZooProblem.all) func adam(problem: ZooProblem) throws {
-        try OptimizerConformance.check(Adam(learningRate: 1e-2), on: problem, reaching: Self.accuracy)
+        let isThrownBack = problem.name.hasPrefix("gaussian")
+        let adam = isThrownBack ? Adam(learningRate: 1e-2, schedule: ExponentialDecay(rate: 0.5, every: 200)) : Adam(learningRate: 1e-2)
+        try OptimizerConformance.check(adam, on: problem, reaching: Self.accuracy)
     }
 
     @Test(arguments: ZooProblem.sample) func adamClipped(problem: ZooProblem) throws {
