@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <hdf5.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -65,7 +67,31 @@ static inline void ch5_probe_dataset(hid_t dataset) {
     H5Tclose(type);
 }
 
-static inline void ch5_probe_object(hid_t object, int depth) {
+// The groups that were read. Links may lead back to a group or share it: each is read once, for the paths are more than anyone can walk.
+typedef struct {
+    ch5_identity *groups;
+    size_t count, capacity;
+} ch5_probe_visits;
+
+// Whether a group is met for the first time; false also where there is no memory to remember it.
+static inline bool ch5_probe_first_visit(ch5_probe_visits *visits, hid_t group) {
+    ch5_identity identity;
+    if (ch5_identify(group, &identity) < 0) return false;
+    for (size_t i = 0; i < visits->count; i++) {
+        if (memcmp(&visits->groups[i], &identity, sizeof identity) == 0) return false;
+    }
+    if (visits->count == visits->capacity) {
+        size_t capacity = visits->capacity ? 2 * visits->capacity : 64;
+        ch5_identity *groups = realloc(visits->groups, capacity * sizeof *groups);
+        if (!groups) return false;
+        visits->groups = groups;
+        visits->capacity = capacity;
+    }
+    visits->groups[visits->count++] = identity;
+    return true;
+}
+
+static inline void ch5_probe_object(hid_t object, int depth, ch5_probe_visits *visits) {
     long long attributes = ch5_attribute_count(object);
     for (long long i = 0; i < attributes; i++) {
         hid_t attribute = H5Aopen_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i, H5P_DEFAULT, H5P_DEFAULT);
@@ -75,13 +101,13 @@ static inline void ch5_probe_object(hid_t object, int depth) {
     }
     if (H5Iget_type(object) == H5I_DATASET) ch5_probe_dataset(object);
     H5G_info_t group;
-    if (H5Iget_type(object) != H5I_GROUP || depth > 16 || H5Gget_info(object, &group) < 0) return;
+    if (H5Iget_type(object) != H5I_GROUP || depth > 64 || !ch5_probe_first_visit(visits, object) || H5Gget_info(object, &group) < 0) return;
     // The members in both orders: each has an index of its own, which may be the damaged one.
     for (int order = 0; order < 2; order++) {
         for (hsize_t i = 0; i < group.nlinks; i++) {
             hid_t member = H5Oopen_by_idx(object, ".", order ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT);
             if (member < 0) break;
-            if (order == 0) ch5_probe_object(member, depth + 1);
+            if (order == 0) ch5_probe_object(member, depth + 1, visits);
             H5Oclose(member);
         }
     }
@@ -118,7 +144,8 @@ static inline int ch5_probe(const char *path, hid_t access, unsigned seconds) {
         H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
         hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
         hid_t root = file < 0 ? -1 : H5Oopen(file, "/", H5P_DEFAULT);
-        if (root >= 0) ch5_probe_object(root, 0);
+        ch5_probe_visits visits = {NULL, 0, 0};
+        if (root >= 0) ch5_probe_object(root, 0, &visits);
         // Closing writes nothing, but takes apart what was read.
         if (root >= 0) H5Oclose(root);
         if (file >= 0) H5Fclose(file);

@@ -7,6 +7,7 @@
 #endif
 #include <hdf5.h>
 #include <stdbool.h>
+#include <string.h>
 
 // Types in memory.
 static inline hid_t ch5_native_double(void) { return H5T_NATIVE_DOUBLE; }
@@ -52,6 +53,28 @@ static inline long long ch5_attribute_count(hid_t object) {
     if (H5Oget_info2(object, &info, H5O_INFO_NUM_ATTRS) < 0) return -1;
 #endif
     return (long long)info.num_attrs;
+}
+
+// Where an object lies: the same for two links that lead to one object.
+typedef struct {
+    unsigned long file;
+    unsigned long long place[2];
+} ch5_identity;
+
+// Returns a negative number where the object has no such place.
+static inline herr_t ch5_identify(hid_t object, ch5_identity *identity) {
+    memset(identity, 0, sizeof *identity);
+#if H5_VERSION_GE(1, 12, 0)
+    H5O_info2_t info;
+    if (H5Oget_info3(object, &info, H5O_INFO_BASIC) < 0) return -1;
+    memcpy(identity->place, &info.token, sizeof info.token);
+#else
+    H5O_info_t info;
+    if (H5Oget_info2(object, &info, H5O_INFO_BASIC) < 0) return -1;
+    identity->place[0] = info.addr;
+#endif
+    identity->file = info.fileno;
+    return 0;
 }
 
 // Chooses whether opening a file takes the system's lock on it; without the call in this version, a success that does nothing.

@@ -26,15 +26,20 @@ extension HDF5File {
     }
 
     /// Reads the group at `path` as an archive.
-    public func archive(at path: String) throws -> Archive { try archive(at: path, depth: 0) }
+    public func archive(at path: String) throws -> Archive {
+        var read: Set<ObjectIdentity> = []
+        return try archive(at: path, depth: 0, read: &read)
+    }
 
-    private func archive(at path: String, depth: Int) throws -> Archive {
-        // Links may form a cycle in a file that someone else made.
-        guard depth < 64 else {
-            throw StorageError(
-                .damaged, "groups are nested too deeply", file: self.path, object: path, advice: "Use a file that this program wrote.")
-        }
-        return try HDF5.locked {
+    /// `read` holds the groups that were met: in a file that someone else made, links may lead back to one or share it, and the paths
+    /// be more than anyone can walk.
+    private func archive(at path: String, depth: Int, read: inout Set<ObjectIdentity>) throws -> Archive {
+        try HDF5.locked {
+            guard depth < 64, read.insert(try identity(of: path)).inserted else {
+                throw StorageError(
+                    .damaged, depth < 64 ? "two links lead to one group" : "groups are nested too deeply", file: self.path, object: path,
+                    advice: "Use a file that this program wrote.")
+            }
             var archive = Archive()
             for name in try members(of: path) {
                 let place = path == "/" ? "/\(name)" : "\(path)/\(name)"
@@ -42,7 +47,8 @@ extension HDF5File {
                 switch try kind(of: place) {
                 case .group:
                     archive.set(
-                        Archive.Entry(name: name, content: .group(try self.archive(at: place, depth: depth + 1)), shape: [], unit: unit))
+                        Archive.Entry(
+                            name: name, content: .group(try self.archive(at: place, depth: depth + 1, read: &read)), shape: [], unit: unit))
                 case .dataset: archive.set(try entry(named: name, at: place, unit: unit))
                 case .other:
                     throw StorageError(

@@ -1,3 +1,4 @@
+import CHDF5
 import Foundation
 import RunStorage
 import Testing
@@ -52,6 +53,55 @@ import Testing
         try file.close()
         let error = #expect(throws: StorageError.self) { try RunFile.open(path) }
         #expect(error?.kind == .damaged && error?.object == "/trajectory/strange", "\(String(describing: error))")
+    }
+
+    /// Adds links to a file with HDF5 alone, as a stranger's program would.
+    static func link(_ links: [(name: String, target: String, soft: Bool)], in path: String) throws {
+        let file = H5Fopen(path, ch5_read_write(), ch5_default())
+        for (name, target, soft) in links {
+            let status =
+                soft
+                ? H5Lcreate_soft(target, file, name, ch5_default(), ch5_default())
+                : H5Lcreate_hard(file, target, file, name, ch5_default(), ch5_default())
+            try #require(status >= 0)
+        }
+        try #require(H5Fclose(file) >= 0)
+    }
+
+    /// Twelve links from a group to itself give more paths than a reader could walk.
+    @Test(.timeLimit(.minutes(1)), arguments: [true, false]) func linksThatLeadBackAreWalkedOnce(soft: Bool) async {
+        await #expect(processExitsWith: .success) { [soft] in
+            let scratch = try Scratch()
+            let path = scratch("run.h5")
+            let run = try RunFile.create(path)
+            try run.declare(RunFileTests.columns, in: .trajectory)
+            for row in 0..<5 { try run.append(RunFileTests.row(row), to: .trajectory) }
+            try run.close()
+            // Without its seal, the file is read as a whole before it is opened.
+            try write(Array(try bytes(of: path).dropLast(64)), to: path)
+            let file = try HDF5File.open(path, writing: true)
+            try file.makeGroup("/other")
+            try file.close()
+            try GarbledFileTests.link((0..<12).map { ("/other/back\($0)", $0 % 2 == 0 ? "/other" : "/", soft) }, in: path)
+            #expect(try RunFile.open(path).integers("iteration", in: .trajectory) == Array(0..<5))
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1)), arguments: [true, false]) func anArchiveWhoseGroupsAreSharedIsRefused(soft: Bool) async {
+        await #expect(processExitsWith: .success) { [soft] in
+            let scratch = try Scratch()
+            let path = scratch("archive.h5")
+            let file = try HDF5File.create(path)
+            // Each of 40 groups holds two links to the next one: 2⁴⁰ paths to the last.
+            for level in 0..<40 { try file.makeGroup("/\(level)") }
+            try file.close()
+            try GarbledFileTests.link(
+                (0..<39).flatMap { level in ["a", "b"].map { ("/\(level)/\($0)", "/\(level + 1)", soft) } }, in: path)
+            let error = #expect(throws: StorageError.self) { try HDF5File.open(path).archive(at: "/0") }
+            // HDF5 itself follows no more than 16 soft links in a row.
+            let expected = soft ? "there is no such object in the file" : "two links lead to one group"
+            #expect(error?.what == expected, "\(String(describing: error))")
+        }
     }
 
     @Test func garbledRunFilesAreErrorsNotCrashes() async {

@@ -3,6 +3,12 @@ import CHDF5
 /// What a path of an HDF5 file leads to.
 public enum HDF5ObjectKind: Sendable, Hashable { case group, dataset, other }
 
+/// Which object a path leads to: equal for two links that lead to one object.
+struct ObjectIdentity: Hashable {
+    var file: UInt
+    var place: [UInt64]
+}
+
 // MARK: Groups
 
 extension HDF5File {
@@ -42,6 +48,15 @@ extension HDF5File {
             case H5I_DATASET: return .dataset
             default: return .other
             }
+        }
+    }
+
+    func identity(of path: String) throws -> ObjectIdentity {
+        try locked { file in
+            let object = try opened(path, in: file)
+            var identity = ch5_identity()
+            guard ch5_identify(object.id, &identity) >= 0 else { throw error("the object has no place", at: path, .damaged) }
+            return ObjectIdentity(file: UInt(identity.file), place: [UInt64(identity.place.0), UInt64(identity.place.1)])
         }
     }
 
