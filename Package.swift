@@ -102,7 +102,9 @@ let callbacks = [
     Row("Progress", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
     Row(
         "Diagnostics", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks",
-        tests: zooTraining + ["PhysicsInformed", "NeuralModels", "Differentiation", "Convection", "LeastSquares"]),
+        tests: [
+            "OptimizationTesting", "StochasticGradient", "LeastSquares", "PhysicsInformed", "NeuralModels", "Differentiation", "Convection",
+        ]),
 ]
 
 let plugins = optimizers + problems + operators + callbacks

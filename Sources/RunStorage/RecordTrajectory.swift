@@ -178,7 +178,7 @@ extension RecordTrajectory {
     /// Cuts what callbacks have added to tables of their own past an iteration.
     private func cutRows(of file: RunFile, past iteration: Int) throws {
         for table in file.tableNames where ![.trajectory, .events, .snapshots].contains(table) {
-            guard file.columns(in: table).first.map({ $0.name == "iteration" && $0.kind == .integer }) ?? false else { continue }
+            guard file.columns(in: table).contains(where: { $0.name == "iteration" && $0.kind == .integer }) else { continue }
             let kept = try file.integers("iteration", in: table).prefix { $0.map { $0 <= iteration } ?? false }.count
             try file.truncate(table, toRow: kept)
         }
