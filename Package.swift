@@ -71,6 +71,15 @@ let problems = [
         "AllenCahn", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
         tests: ["OptimizationTesting"]),
     Row(
+        "Convection", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting"]),
+    Row(
+        "Reaction", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting"]),
+    Row(
+        "Wave", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting"]),
+    Row(
         "Classification", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton"]),
     Row(
@@ -91,7 +100,11 @@ let callbacks = [
     Row("Sampling", ["PhysicsInformed", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks"),
     Row("RunControl", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
     Row("Progress", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
-    Row("Diagnostics", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
+    Row(
+        "Diagnostics", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks",
+        tests: [
+            "OptimizationTesting", "StochasticGradient", "LeastSquares", "PhysicsInformed", "NeuralModels", "Differentiation", "Convection",
+        ]),
 ]
 
 let plugins = optimizers + problems + operators + callbacks

@@ -1,6 +1,7 @@
 @_exported import AllenCahn
 @_exported import Burgers
 @_exported import Classification
+@_exported import Convection
 @_exported import DeepONet
 @_exported import DeepRitz
 @_exported import Diagnostics
@@ -18,17 +19,19 @@
 @_exported import Poisson
 @_exported import Progress
 @_exported import QuasiNewton
+@_exported import Reaction
 @_exported import RunControl
 @_exported import RunStorage
 @_exported import Sampling
 @_exported import StochasticGradient
 @_exported import TestFunctions
+@_exported import Wave
 
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
     NeuralModelsPlugin.self, StochasticGradientPlugin.self, GradientMethodsPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self,
-    TestFunctionsPlugin.self, PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, DeepRitzPlugin.self,
-    ClassificationPlugin.self,
+    TestFunctionsPlugin.self, PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, ConvectionPlugin.self,
+    ReactionPlugin.self, WavePlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self,
     DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
 ]
 

@@ -162,10 +162,18 @@ public struct PerceptronSettings: ModelConfiguration, Hashable {
     }
 
     /// The model on the box `ranges`, one for each coordinate: a ``MultilayerPerceptron`` where no relative of it is asked for.
-    public func model(over ranges: [ClosedRange<Double>], outputs: Int) throws -> any NetworkModel {
+    ///
+    /// With `periods`, one for each coordinate and nil where it has none, the model is periodic: a ``PeriodicEmbedding`` comes first.
+    public func model(over ranges: [ClosedRange<Double>], outputs: Int, periods: [Double?] = []) throws -> any NetworkModel {
         let perceptron = try perceptron(over: ranges, outputs: outputs)
+        guard periods.isEmpty || periods.count == ranges.count else {
+            throw ModelError("\(periods.count) periods for \(ranges.count) coordinates: each needs one, or nil")
+        }
         let isScaled = outputScale != 1 || outputOffset != 0
-        guard structure != .plain || fourierFeatures > 0 || factorisesWeights || trainsSlopes || isScaled else { return perceptron }
+        let isPeriodic = periods.contains { $0 != nil }
+        guard structure != .plain || fourierFeatures > 0 || factorisesWeights || trainsSlopes || isScaled || isPeriodic else {
+            return perceptron
+        }
         guard depth > 0 else { throw ModelError("a network of structure \(structure.rawValue) needs at least one hidden layer") }
         guard !(factorisesWeights && trainsSlopes), structure == .plain || !(factorisesWeights || trainsSlopes) else {
             throw ModelError("factorised weights and trained slopes are offered one at a time, and in the plain structure")
@@ -174,22 +182,28 @@ public struct PerceptronSettings: ModelConfiguration, Hashable {
             throw ModelError(
                 "a first layer that is spread over the domain is offered in the plain perceptron only: set firstLayerSlope to 0")
         }
-        return layered(over: ranges, outputs: outputs, scaling: perceptron.architecture)
+        return layered(over: ranges, outputs: outputs, scaling: perceptron.architecture, periods: isPeriodic ? periods : nil)
     }
 
-    private func layered(over ranges: [ClosedRange<Double>], outputs: Int, scaling: DenseNetwork) -> LayeredNetwork {
+    private func layered(
+        over ranges: [ClosedRange<Double>], outputs: Int, scaling: DenseNetwork, periods: [Double?]?
+    ) -> LayeredNetwork {
         let (d, σ) = (ranges.count, ActivationFunction.standard(activation))
         return LayeredNetwork(
             inputs: d, outputs: outputs, initialization: initialization, outputScale: outputScale, outputOffset: outputOffset
         ) { network in
             var x = network.coordinates
             if scalesInputs {
-                let diagonal = (0..<(d * d)).map { $0 / d == $0 % d ? scaling.inputFactors[$0 / d] : 0 }
-                x = network.fixed(x, weights: diagonal, offsets: scaling.inputOffsets)
+                // A coordinate with a period becomes a wave, which has the range already.
+                let scaled = (0..<d).map { periods?[$0] == nil }
+                let factors = (0..<d).map { scaled[$0] ? scaling.inputFactors[$0] : 1 }
+                let diagonal = (0..<(d * d)).map { $0 / d == $0 % d ? factors[$0 / d] : 0 }
+                x = network.fixed(x, weights: diagonal, offsets: (0..<d).map { scaled[$0] ? scaling.inputOffsets[$0] : 0 })
             }
+            if let periods { x = PeriodicEmbedding(periods: periods).applied(to: x, in: &network, name: "embedding") }
             if fourierFeatures > 0 {
                 var random = RandomStream(seed: 0, name: "Fourier frequencies")
-                let frequencies = (0..<fourierFeatures).map { _ in (0..<d).map { _ in fourierScale * random.normal() } }
+                let frequencies = (0..<fourierFeatures).map { _ in (0..<x.count).map { _ in fourierScale * random.normal() } }
                 x = FourierFeatures(frequencies: frequencies).applied(to: x, in: &network, name: "fourier")
             }
             if structure == .gated {

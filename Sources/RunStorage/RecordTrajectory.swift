@@ -46,6 +46,7 @@ public struct RecordTrajectory: Callback {
             try file.truncate(.trajectory, toRow: state.rows)
             try file.truncate(.events, toRow: state.events)
             try file.truncate(.snapshots, toRow: state.snapshots)
+            try cutRows(of: file, past: observation.totalIteration)
             try forgetResults(file, from: state.stage)
             try describe(description, in: file)
             try beginSession(file, observation)
@@ -58,6 +59,8 @@ public struct RecordTrajectory: Callback {
             if let snapshotEvery, observation.totalIteration % snapshotEvery == 0 { try snapshot(file, &state, observation) }
         case .recorded(let details):
             try add(details, file, &state, observation)
+        case .recordedRows(let tables):
+            for rows in tables { try add(rows, to: file, at: observation) }
         case .revised(let summary): try note("revised", summary, file, &state, observation)
         case .recovered(let recovery): try note("recovered", "\(recovery.breakdown): \(recovery.action)", file, &state, observation)
         case .stageEnded(let summary):
@@ -161,6 +164,26 @@ extension RecordTrajectory {
         state.lastIteration = observation.totalIteration
     }
 
+    /// Rows of a callback's own table, after the iteration.
+    private func add(_ rows: RecordedRows, to file: RunFile, at observation: Observation) throws {
+        let table = TableName(rows.table)
+        let iteration = Column("iteration", .integer, meaning: "steps taken in the run when it was measured")
+        try file.declare([iteration] + rows.columns.map { Column($0.name, $0.values.kind, meaning: $0.meaning) }, in: table)
+        for row in 0..<rows.count {
+            let cells = rows.columns.map { ($0.name, $0.values.cell(row)) }
+            try file.append([("iteration", .integer(observation.totalIteration))] + cells, to: table)
+        }
+    }
+
+    /// Cuts what callbacks have added to tables of their own past an iteration.
+    private func cutRows(of file: RunFile, past iteration: Int) throws {
+        for table in file.tableNames where ![.trajectory, .events, .snapshots].contains(table) {
+            guard file.columns(in: table).contains(where: { $0.name == "iteration" && $0.kind == .integer }) else { continue }
+            let kept = try file.integers("iteration", in: table).prefix { $0.map { $0 <= iteration } ?? false }.count
+            try file.truncate(table, toRow: kept)
+        }
+    }
+
     private func place(_ observation: Observation) -> [(column: String, cell: Cell)] {
         [
             ("iteration", .integer(observation.totalIteration)), ("stage", .integer(observation.stage.index)),
@@ -206,6 +229,24 @@ extension Column {
         column.name = String(name.map { $0 == "/" ? "∕" : $0 })
         if column.name.isEmpty || column.name == "." { column.name = "unnamed" }
         return column
+    }
+}
+
+extension RecordedRows.Values {
+    fileprivate var kind: Column.Kind {
+        switch self {
+        case .reals: .real
+        case .integers: .integer
+        case .texts: .text(bytes: 64)
+        }
+    }
+
+    fileprivate func cell(_ row: Int) -> Cell {
+        switch self {
+        case .reals(let values): .real(values[row])
+        case .integers(let values): .integer(values[row])
+        case .texts(let values): .text(values[row])
+        }
     }
 }
 

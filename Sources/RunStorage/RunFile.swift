@@ -183,6 +183,9 @@ public final class RunFile: Sendable {
         try withTable(table) { try $0.amend(cells, file: file) }
     }
 
+    /// The tables, in the order in which they were made.
+    public var tableNames: [TableName] { tables.withLock { $0.map { TableName(String($0.group.dropFirst())) } } }
+
     /// How many rows a table has; none where there is no such table.
     public func rows(in table: TableName) -> Int { tables.withLock { $0.first { $0.group == table.group }?.rows ?? 0 } }
 

@@ -67,6 +67,34 @@ import Testing
                     return try setup.makeProblem(seed: 1)
                 }, { try revisions(of: $0) }
             ),
+            (
+                "convection",
+                {
+                    var setup = ConvectionSetup()
+                    setup.network = PerceptronSettings(width: 8, depth: 2)
+                    setup.points = PointPlan(interior: 60, initial: 11, boundary: 12, monitor: 50)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
+            (
+                "reaction",
+                {
+                    var setup = ReactionSetup()
+                    setup.conditions = .hard
+                    setup.network = PerceptronSettings(width: 8, depth: 2)
+                    setup.points = PointPlan(interior: 60, boundary: 12, monitor: 50)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
+            (
+                "wave",
+                {
+                    var setup = WaveSetup()
+                    setup.network = PerceptronSettings(width: 8, depth: 2)
+                    setup.points = PointPlan(interior: 60, initial: 22, boundary: 12, monitor: 50)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
             ("burgers", { try smallBurgers() }, { try revisions(of: $0) }),
             (
                 "antiderivative",
@@ -244,6 +272,13 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         try CallbackConformance.check(on: try smallBurgers()) { RecordMonitorLoss(every: 3) }
     }
 
+    @Test func diagnostics() throws {
+        try CallbackConformance.check(on: try smallBurgers()) { RecordSpectrum(every: 5, probes: 2, steps: 4) }
+        try CallbackConformance.check(on: ZooProblem.wood) { RecordSpectrum(every: 3, probes: 1, steps: 9) }
+        try CallbackConformance.check(on: try smallBurgers()) { RecordTermGradients(every: 3) }
+        try CallbackConformance.check(on: ZooProblem.wood) { RecordJacobianRank(every: 2) }
+    }
+
     /// With a patience that lasts to the end, and with one that ends the run.
     @Test(arguments: [(100, 0.0), (2, 0.9)]) func earlyStop(patience: Int, improvement: Double) throws {
         try CallbackConformance.check(on: ZooProblem.wood) {
@@ -276,7 +311,11 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
 
     @Test func everyCallbackIsTried() throws {
         let registered = try Registry.withBuiltIns().callbacks.map(\.name)
-        #expect(Set(registered) == ["residual-adaptive-resampling", "reference-error", "monitor-loss", "early-stop"])
+        #expect(
+            Set(registered) == [
+                "residual-adaptive-resampling", "reference-error", "monitor-loss", "early-stop", "spectrum", "term-gradients",
+                "jacobian-rank",
+            ])
     }
 
     /// Empty run folders, removed with their maker.

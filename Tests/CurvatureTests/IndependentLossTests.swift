@@ -89,4 +89,36 @@ import Testing
             ])
         expect(terms, [5601.499173833773, 5.6490786876347885, 0.21305323023937128])
     }
+
+    /// The cloud of the start and that of the times, on x of `range`.
+    private func start(on range: ClosedRange<Double>) -> [[Double]] { cloud(12, 2, on: [0...1, range]).map { [0, $0[1]] } }
+    private var times: [Double] { cloud(10, 1, on: [0...1]).map { $0[0] } }
+
+    @Test func convection() throws {
+        let range = 0...(2 * Double.pi)
+        let interior = (term: "convection", points: cloud(30, 2, on: [0...1, range]))
+        let terms = try losses(
+            of: Convection(), at: [interior, ("initial", start(on: range)), ("periodic(x)", times.map { [$0, 0] })])
+        expect(terms, [292.3133361665106, 3.0814689858815463, 3.7187834875927686])
+        expect(try losses(of: Convection(enforcement: .hard), at: [interior]), [657.4473518091927])
+    }
+
+    @Test func reaction() throws {
+        let range = 0...(2 * Double.pi)
+        let interior = (term: "reaction", points: cloud(30, 2, on: [0...1, range]))
+        let pairs = (term: "periodic(x)", points: times.map { [$0, 0] })
+        let soft = try losses(of: Reaction(), at: [interior, ("initial", start(on: range)), pairs])
+        expect(soft, [528.6528714365937, 2.5262348731658784, 3.7187834875927686])
+        expect(try losses(of: Reaction(enforcement: .hard), at: [interior, pairs]), [93.67146866576032, 1.0498819091410592])
+    }
+
+    @Test func wave() throws {
+        let interior = (term: "wave", points: cloud(30, 2, on: [0...1, 0...1]))
+        let walls = times.enumerated().map { i, t in [t, Double(i % 2)] }
+        let soft = try losses(
+            of: Wave(),
+            at: [interior, ("initial", start(on: 0...1)), ("initial-rate", start(on: 0...1)), ("boundary", walls)])
+        expect(soft, [1.4446538508286275, 10.113855602714766, 0.04741565895279376, 6.351065214667958])
+        expect(try losses(of: Wave(enforcement: .hard), at: [interior]), [120972.73342074473])
+    }
 }

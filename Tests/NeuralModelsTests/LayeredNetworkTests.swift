@@ -4,6 +4,12 @@ import NeuralModels
 import OptimizationCore
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
 @Suite struct LayeredNetworkTests {
     private func random() -> RandomStream { RandomStream(seed: 4, name: "initialization") }
 
@@ -57,6 +63,38 @@ import Testing
         for k in channels.indices { for i in 0..<2 { #expect(abs(a[k][i] - b[k][i]) <= 1e-12 * (1 + abs(a[k][i]))) } }
         let moved = program.outputs(channels, at: [[1.4, 0.7], [0.3, -0.9]], parameters: θ)
         #expect(moved[0][0] != a[0][0])
+    }
+
+    /// Settings with periods: periodic along those coordinates, the others scaled to [−1, 1] where asked, as (cos, sin, x̂) is.
+    @Test func settingsWithPeriods() throws {
+        var settings = PerceptronSettings(width: 5, depth: 1)
+        settings.scalesInputs = true
+        let model = try settings.model(over: [0...4, 0...3], outputs: 1, periods: [nil, 3])
+        var stream = random()
+        let start = model.initialParameters(from: &stream)
+        let θ = start.values
+        #expect(start.block("layer1.weights")?.count == 15)
+        func u(_ columns: [[Double]]) -> [Double] {
+            Program(network: model.network, terms: []).outputs(at: columns, parameters: θ)[0]
+        }
+        let values = u([[1, 1, 3], [0.5, 3.5, 0.5]])
+        #expect(abs(values[0] - values[1]) < 1e-14 && abs(values[0] - values[2]) > 1e-3)
+        // By hand: the waves come first, then the coordinate that stays.
+        let (weights, biases) = (start.block("layer1.weights") ?? [], start.block("layer1.biases") ?? [])
+        let outer = start.block("output.weights") ?? []
+        let phase: Double = 0.5 * 2 * .pi / 3
+        let features: [Double] = [cos(phase), sin(phase), -0.5]
+        var output: Double = (start.block("output.biases") ?? [0])[0]
+        for j in 0..<5 {
+            var affine: Double = biases[j]
+            for i in 0..<3 { affine += features[i] * weights[5 * i + j] }
+            let unit: Double = tanh(affine)
+            output += unit * outer[j]
+        }
+        #expect(abs(values[0] - output) < 1e-14)
+        #expect(throws: ModelError.self) { try settings.model(over: [0...4, 0...3], outputs: 1, periods: [3]) }
+        settings.firstLayerSlope = 1
+        #expect(throws: ModelError.self) { try settings.model(over: [0...4, 0...3], outputs: 1, periods: [nil, 3]) }
     }
 
     /// The same parameters with a scale and an offset give s·u + c, and s times its derivatives.

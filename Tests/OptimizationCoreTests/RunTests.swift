@@ -46,6 +46,7 @@ struct Recorder: Callback {
             if observation.totalIteration == stopsAt { requests.append(.stop(.interrupted("as asked"))) }
             return requests
         case .recorded: log.add("recorded")
+        case .recordedRows: log.add("recorded rows")
         case .revised(let summary): log.add("\(summary), version \(observation.version)")
         case .recovered(let recovery): log.add("recovered: \(recovery.action)")
         case .stageEnded(let summary): log.add("stage \(summary.name) ended: \(summary.outcome.name)")

@@ -72,10 +72,16 @@ struct Measure: Callback {
     var name: String { "measure" }
 
     func handle(_ event: RunEvent, state: inout Stateless, in observation: Observation) throws -> [RunRequest] {
-        if case .stepTaken = event, observation.totalIteration % 2 == 0 {
-            return [.record(.init("twice", Double(2 * observation.totalIteration)))]
-        }
-        return []
+        guard case .stepTaken = event, observation.totalIteration % 2 == 0 else { return [] }
+        let twice = RunRequest.record(.init("twice", Double(2 * observation.totalIteration)))
+        guard observation.totalIteration % 8 == 0 else { return [twice] }
+        let θ = observation.parameters.values
+        let columns: [RecordedRows.Column] = [
+            .init("place", .integers([0, 1]), meaning: "the entry's index"),
+            .init("name", .texts(["first", "second"]), meaning: "its name"),
+            .init("value", .reals([θ[0], θ[1]]), meaning: "θ there"),
+        ]
+        return [twice, .recordRows(RecordedRows(table: "entries", columns: columns))]
     }
 }
 

@@ -14,7 +14,7 @@ import Testing
     static func tables(_ path: String) throws -> [String] {
         let run = try RunFile.open("\(path)/run.h5")
         var lines: [String] = []
-        for table in [TableName.trajectory, .events, .snapshots] {
+        for table in [TableName.trajectory, .events, .snapshots, TableName("entries")] {
             for column in run.columns(in: table) where column.name != "seconds" {
                 let cells: [String] =
                     switch column.kind {
@@ -48,6 +48,12 @@ import Testing
         #expect(try run.reals("referenceError", in: .trajectory).filter { !$0.isNaN }.count == 6)
         #expect(try run.reals("momentum∕β", in: .trajectory) == Array(repeating: 0.9, count: 60))
         #expect(try run.integers("iteration", in: .snapshots) == [15, 30, 45, 60])
+        let entries = TableName("entries")
+        #expect(run.tableNames == [.trajectory, .events, .snapshots, entries])
+        #expect(try run.integers("iteration", in: entries) == (1...7).flatMap { [8 * $0, 8 * $0] })
+        #expect(try run.integers("place", in: entries) == (1...7).flatMap { _ in [0, 1] })
+        #expect(try run.texts("name", in: entries).suffix(2) == ["first", "second"])
+        #expect(run.columns(in: entries).map(\.meaning)[3] == "θ there")
         #expect(try run.vector("parameters", row: 3, in: .snapshots) == result.parameters.values.elements)
         #expect(try run.texts("event", in: .events) == ["stage began", "stage ended", "stage began", "stage ended"])
         #expect(try run.file.unsigned("seed", at: "/") == 7)
@@ -106,6 +112,8 @@ import Testing
         let again = try RunFolder.open(scratch("parts"))
         let resumed = try pipeline().restore(from: again, callbacks: Self.callbacks(again))
         #expect(try again.writableFile().rows(in: .trajectory) == iteration / 7 * 7)
+        // Of a table that was first written after the checkpoint nothing is left.
+        #expect(try again.writableFile().rows(in: TableName("entries")) == 2 * (iteration / 7 * 7 / 8))
         _ = try resumed.finish()
         try again.close()
         #expect(try Self.tables(scratch("parts")) == Self.tables(scratch("whole")))

@@ -55,5 +55,8 @@ public enum DiagnosticsPlugin: Plugin {
     public static func register(in registry: inout Registry) throws {
         try registry.register(callback: RecordReferenceError.self)
         try registry.register(callback: RecordMonitorLoss.self)
+        try registry.register(callback: RecordSpectrum.self)
+        try registry.register(callback: RecordTermGradients.self)
+        try registry.register(callback: RecordJacobianRank.self)
     }
 }

@@ -40,7 +40,7 @@ public struct ProgressBar: Callback {
                 let error = summary.referenceError.map { ", error \(short($0))" } ?? ""
                 display.line("\(summary.name): \(summary.outcome)\(loss)\(error)")
             case .runEnded: display.clear()
-            case .revised, .runEnding, .willCheckpoint, .checkpoint: break
+            case .recordedRows, .revised, .runEnding, .willCheckpoint, .checkpoint: break
             }
         }
         return []

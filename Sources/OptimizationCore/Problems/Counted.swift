@@ -69,6 +69,13 @@ extension Counted: SampledProblem where Base: SampledProblem {
     }
 }
 
+extension Counted: TermwiseProblem where Base: TermwiseProblem {
+    /// A term's evaluations count as those of the whole problem.
+    public func restricted(toTerm index: Int) throws -> Counted<Base> {
+        Counted(try base.restricted(toTerm: index), counter: counter, fraction: fraction)
+    }
+}
+
 extension Counted: RevisableProblem where Base: RevisableProblem {
     public func revised(by revision: any Revision) throws -> Counted<Base> {
         Counted(try base.revised(by: revision), counter: counter, fraction: fraction)

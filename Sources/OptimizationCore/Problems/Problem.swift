@@ -165,6 +165,12 @@ public struct SampleSet: Sendable, Hashable {
     public init(name: String, count: Int) { (self.name, self.count) = (name, count) }
 }
 
+/// Offers each term of its loss as a problem of its own.
+public protocol TermwiseProblem: DifferentiableProblem {
+    /// The objective Lₖ of the term `terms[index]` alone, at its weight and of the same parameters, with the capabilities of the whole.
+    func restricted(toTerm index: Int) throws -> Self
+}
+
 /// The indices of the samples taken from each sample set.
 public struct Batch: Sendable, Hashable {
     public var indices: [[Int]]

@@ -37,6 +37,8 @@ public enum RunEvent: Sendable {
     case stepTaken(StepReport)
     /// Values that callbacks measured after the step, for trajectories and displays.
     case recorded([StepReport.Detail])
+    /// Rows that callbacks add to tables of their own, for the run's file.
+    case recordedRows([RecordedRows])
     /// The problem was revised; its version has risen.
     case revised(summary: String)
     /// A broken-down stage is being recovered.
@@ -63,6 +65,8 @@ public enum RunRequest: Sendable {
     case revise(any Revision)
     /// Announce a measured value to the other callbacks, as ``RunEvent/recorded(_:)``: an error, an eigenvalue, a norm.
     case record(StepReport.Detail)
+    /// Announce rows of a table to the other callbacks, as ``RunEvent/recordedRows(_:)``: a spectrum, a profile.
+    case recordRows(RecordedRows)
 }
 
 /// What a run is, for files and reports.

@@ -248,6 +248,8 @@ extension Run {
     private func fulfil(_ requests: [RunRequest]) throws {
         let records = requests.compactMap { if case .record(let detail) = $0 { detail } else { nil } }
         if !records.isEmpty { try announce(.recorded(records)) }
+        let rows = requests.compactMap { if case .recordRows(let rows) = $0 { rows } else { nil } }
+        if !rows.isEmpty { try announce(.recordedRows(rows)) }
         for case .revise(let revision) in requests { try revise(by: revision) }
         if requests.contains(where: \.isCheckpoint) { try handOutCheckpoint() }
         for case .stop(let ending) in requests where pendingStop == nil { pendingStop = ending }

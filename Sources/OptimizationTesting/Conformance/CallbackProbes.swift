@@ -44,6 +44,8 @@ struct Listener: Callback {
             for detail in details where !clockEntries.contains(detail.name) {
                 minutes.add("recorded \(detail.name)", [detail.value], at: observation)
             }
+        case .recordedRows(let tables):
+            for rows in tables { minutes.add("rows of \(rows.table)", rows.numbers, at: observation) }
         case .revised(let summary): minutes.add("revised (\(summary))", [Double(observation.version)], at: observation)
         case .recovered(let recovery): minutes.add("recovered: \(recovery.action)", [], at: observation)
         case .stageStarted: minutes.add("stage \(observation.stage.name) started", [], at: observation)
@@ -97,6 +99,19 @@ struct Screened<Base: Callback>: Callback {
     }
 }
 
+extension RecordedRows {
+    /// All values as numbers, texts by their bytes.
+    fileprivate var numbers: [Double] {
+        columns.flatMap { column -> [Double] in
+            switch column.values {
+            case .reals(let values): values
+            case .integers(let values): values.map(Double.init)
+            case .texts(let values): values.flatMap { $0.utf8.map(Double.init) }
+            }
+        }
+    }
+}
+
 extension RunRequest {
     fileprivate var kind: String {
         switch self {
@@ -104,6 +119,7 @@ extension RunRequest {
         case .checkpoint: "a checkpoint"
         case .revise: "a revision"
         case .record: "a record"
+        case .recordRows: "a record of rows"
         }
     }
 }
@@ -117,6 +133,7 @@ extension RunEvent {
         case .stageStarted: "stageStarted"
         case .stepTaken: "stepTaken"
         case .recorded: "recorded"
+        case .recordedRows: "recordedRows"
         case .revised: "revised"
         case .recovered: "recovered"
         case .runEnding: "runEnding"

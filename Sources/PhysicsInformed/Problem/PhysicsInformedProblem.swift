@@ -150,6 +150,13 @@ extension PhysicsInformedProblem: SampledProblem {
     }
 }
 
+extension PhysicsInformedProblem: TermwiseProblem {
+    public func restricted(toTerm index: Int) throws -> PhysicsInformedProblem {
+        precondition(lossTerms.indices.contains(index), "term \(index) of \(lossTerms.count)")
+        return try with([lossTerms[index]], version: version)
+    }
+}
+
 extension PhysicsInformedProblem: MonitoredProblem, ReferencedProblem {
     public func monitorLoss(at θ: Vector) throws -> Double? { monitor?.loss(at: θ).total }
     public func referenceError(at θ: Vector) throws -> Double? { errorMeasure?.comparison(at: θ).relativeL2 }
