@@ -8,7 +8,7 @@ import OptimizationCore
 ///
 /// η by Eisenstat and Walker (``ForcingTerm``), α by a line search from 1. Where conjugate gradients meet dᵀBd ≤ 0, d is followed as far as
 /// its mirrored curvature proposes, |∇Lᵀd|/|dᵀBd| (`negativeCurvature: direction`), or the last iterate is taken, as in the textbook.
-/// Cost: a gradient and some to some tens of products with B a step, one product about as dear as two gradients; 10 vectors of P. The
+/// Cost: a gradient and some to some tens of products with B a step, one product as dear as two to three gradients; 10 vectors of P. The
 /// products grow with √κ of B: on losses whose curvatures lie ten orders apart the iterations allowed run out, and steps become those of a
 /// Krylov space. A product that is not finite breaks down; a failed search tries steepest descent, as with ``Descent``. No constant has the
 /// loss's scale.
