@@ -12,7 +12,7 @@ import LinearAlgebra
 /// distance from the first value that is allowed: λᵢ + μ is then exact to rounding however close μ comes to −λ₁. Newton's iteration on
 /// 1/‖h‖, which is nearly linear in t, within a bracket. **The hard case** (c has no part in the lowest eigenvectors and ‖h‖ stays too
 /// short down to t = 0) gets its missing length along the lowest eigenvector, by which the model changes by ½λ₁τ² only.
-/// Cost: one eigendecomposition, then O(n) flops for each of some five iterations, for any number of Δ and σ.
+/// Cost: one eigendecomposition, then O(n) flops for each of a few iterations, for any number of Δ and σ.
 /// Variant: Moré and Sorensen factorise B + μI by Cholesky for each μ, 3 to 4 times n³/3 flops instead of 4n³ once.
 /// Sources: Moré & Sorensen, SIAM J. Sci. Stat. Comput. 4 (1983) 553–572, doi:10.1137/0904038; Cartis, Gould & Toint, Math. Prog. 127
 /// (2011) 245–295, doi:10.1007/s10107-009-0286-5.

@@ -186,7 +186,7 @@ import Testing
         lifted.addDiagonal(factors.modification)
         let least = try SymmetricEigen.factorize(lifted).get().values[0]
         #expect(least > 0)
-        // Of the order of A itself (Fang & O'Leary, table 2), not of a larger one.
+        // Of the order of A itself, not of a larger one.
         #expect(factors.modification.maximumNorm <= 20 * 11)
         var four = A
         four.elements = four.elements.map { 0x1p40 * $0 }

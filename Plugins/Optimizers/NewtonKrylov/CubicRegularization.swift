@@ -15,8 +15,8 @@ import OptimizationCore
 /// k vectors of P. A saddle whose ascent directions are orthogonal to g is not seen. A trial that is not finite raises σ sixteenfold; where
 /// none is finite the method breaks down. Stationary where the loss's rounding hides every decrease. A revision keeps σ.
 /// Variant: `decrease` instead of the original's σ ← min(σ, ‖g‖), which depends on the loss's scale.
-/// Source: Cartis, Gould & Toint, Math. Prog. 127 (2011) 245–295, doi:10.1007/s10107-009-0286-5, algorithm 2.1 and §6: poor 0.1, good 0.9,
-/// γ = 2.
+/// Source: Cartis, Gould & Toint, Math. Prog. 127 (2011) 245–295, doi:10.1007/s10107-009-0286-5, algorithm 2.1, with poor 0.1, good 0.9
+/// and increase 2.
 public struct CubicRegularization: Optimizer, Configurable {
     public var model = CurvatureModel.hessian
     /// A step is taken when ρ exceeds this.

@@ -2,13 +2,13 @@ import LinearAlgebra
 
 /// MINRES on B·p = −g for a symmetric B that may be indefinite or singular, ended where B shows a direction of non-positive curvature.
 ///
-/// Lanczos' recursion from −g, T = Q·R by one rotation (c, s) a step. The iterate minimises ‖g + Bp‖ over the Krylov space; p and −r are
+/// Lanczos' recursion from −g, T = Q·R by one rotation (c, s) a step. The iterate minimises ‖g + Bp‖ over the Krylov space; p and r are
 /// directions of descent, and ‖r‖ falls monotonically whatever B is. The residual's own curvature comes for nothing:
 ///
 ///     rₖ₋₁ᵀB·rₖ₋₁ = −cₖ₋₁·γₖ·‖rₖ₋₁‖²,   γₖ the diagonal entry of R before its rotation
 ///
 /// and as long as it stays positive so does the curvature of every iterate: the first residual with a non-positive one is the first sign
-/// that B is not positive definite on the space (Liu & Roosta, theorem 3.3). It ends where ‖r‖ ≤ `target`, at such a residual, where B·r
+/// that B is not positive definite on the space (Liu & Roosta). It ends where ‖r‖ ≤ `target`, at such a residual, where B·r
 /// vanishes (p is the least-squares solution) or after `maximumIterations`. A product and 18n flops an iteration, 7 vectors.
 /// Sources: Paige & Saunders, SIAM J. Numer. Anal. 12 (1975) 617–629, doi:10.1137/0712047; Liu & Roosta, SIAM J. Optim. 32 (2022)
 /// 2636–2661, doi:10.1137/21M143666X.
