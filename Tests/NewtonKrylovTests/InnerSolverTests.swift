@@ -62,6 +62,15 @@ import Testing
         }
     }
 
+    /// Where the squares of a gradient underflow there is no step, and nothing that is not finite.
+    @Test(arguments: [1e-150, 1e-162, 1e-200]) func theLeastNumbersDoNoHarm(size: Double) throws {
+        let A = try symmetric(eigenvalues: (1...n).map(Double.init), seed: 12)
+        let g = size * rightHandSide(12, count: n)
+        let solver = TruncatedConjugateGradients(g, target: 1e-3 * g.norm, maximumIterations: 2 * n, product: { A.times($0) })
+        #expect(solver.p.isFinite && solver.r.isFinite)
+        if case .nonFinite = solver.end { Issue.record("a product was not finite") }
+    }
+
     // MARK: MINRES
 
     /// The least ‖g + Ap‖ over the Krylov space of k vectors, by QR of A·V for an orthonormal V.

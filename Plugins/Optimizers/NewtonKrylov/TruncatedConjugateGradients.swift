@@ -44,7 +44,8 @@ package struct TruncatedConjugateGradients {
         var z = preconditioner?(r) ?? r
         var d = -z
         var square = r.dot(z)
-        while iterations < maximumIterations {
+        // Squares that underflow tell nothing more.
+        while iterations < maximumIterations, square.isNormal {
             let image = product(d)
             guard image.isFinite else {
                 end = .nonFinite

@@ -49,7 +49,8 @@ public struct SteihaugToint: TrustRegionSubproblem {
     public mutating func step(within Δ: Double) -> Result<TrustRegionStep, FactorizationFailure> {
         precondition(Δ > 0, "a radius of \(Δ)")
         for leg in legs where leg.reach >= Δ { return .success(ending(leg, Δ)) }
-        while legs.isEmpty || square.squareRoot() > target && legs.count < maximumIterations {
+        // Squares that underflow tell nothing more.
+        while legs.isEmpty || square.isNormal && square.squareRoot() > target && legs.count < maximumIterations {
             let image = product(d)
             products += 1
             guard image.isFinite else { return .failure(.nonFinite) }
