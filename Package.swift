@@ -33,7 +33,7 @@ let foundations = [
 
 let core = [
     Row("OptimizationCore", ["LinearAlgebra"], tests: ["OptimizationTesting"]),
-    Row("Globalization", ["OptimizationCore", "LinearAlgebra"]),
+    Row("Globalization", ["OptimizationCore", "LinearAlgebra"], tests: ["OptimizationTesting"]),
 ]
 
 let kits = [
@@ -52,6 +52,12 @@ let optimizers = [
     Row(
         "GradientMethods", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
         tests: ["OptimizationTesting"]),
+    Row(
+        "NewtonKrylov", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
+        tests: ["OptimizationTesting", "Poisson", "PhysicsInformed"]),
+    Row(
+        "TrustRegion", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
+        tests: ["OptimizationTesting", "Poisson", "PhysicsInformed"]),
     Row(
         "LeastSquares", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
         tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient"]),

@@ -12,6 +12,7 @@
 @_exported import LeastSquares
 @_exported import LinearAlgebra
 @_exported import NeuralModels
+@_exported import NewtonKrylov
 @_exported import OperatorLearning
 @_exported import OperatorStorage
 @_exported import OptimizationCore
@@ -25,11 +26,13 @@
 @_exported import Sampling
 @_exported import StochasticGradient
 @_exported import TestFunctions
+@_exported import TrustRegion
 @_exported import Wave
 
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
     NeuralModelsPlugin.self, StochasticGradientPlugin.self, GradientMethodsPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self,
+    NewtonKrylovPlugin.self, TrustRegionPlugin.self,
     TestFunctionsPlugin.self, PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, ConvectionPlugin.self,
     ReactionPlugin.self, WavePlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self,
     DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,

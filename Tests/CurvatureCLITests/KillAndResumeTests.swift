@@ -29,6 +29,10 @@ import Testing
         Case(optimizer: "{name: nonlinear-cg, preconditioner: diagonal}", iterations: 500, checkpointCadence: 20, resampling: 70),
         Case(optimizer: "{name: nesterov}", iterations: 600, checkpointCadence: 20),
         Case(optimizer: "{name: barzilai-borwein}", iterations: 600, checkpointCadence: 20),
+        Case(optimizer: "{name: newton-cg}", iterations: 100, checkpointCadence: 4, resampling: 30),
+        Case(optimizer: "{name: nystrom-newton-cg, rank: 20, refresh: 7}", iterations: 60, checkpointCadence: 2, resampling: 25),
+        Case(optimizer: "{name: cubic-regularization}", iterations: 80, checkpointCadence: 4),
+        Case(optimizer: "{name: trust-region}", iterations: 100, checkpointCadence: 4, resampling: 30),
         Case(optimizer: "{name: gauss-newton}", iterations: 20, checkpointCadence: 1, resampling: 6),
         Case(
             optimizer: "{name: adam, learningRate: 1e-3, batch: {size: 100, holding: 3}}", iterations: 2500, checkpointCadence: 25,

@@ -220,6 +220,13 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         Pairing("barzilai-borwein", "deep-ritz-1d"), Pairing("heavy-ball", "antiderivative"), Pairing("heavy-ball", "deep-ritz-1d"),
         Pairing("nesterov", "burgers"), Pairing("nesterov", "logistic-regression"), Pairing("nonlinear-cg", "burgers"),
         Pairing("nonlinear-cg", "antiderivative"), Pairing("nonlinear-cg", "logistic-regression", batch: 20),
+        Pairing("newton-cg", "burgers"), Pairing("newton-cg", "deep-ritz-1d"), Pairing("newton-cg", "logistic-regression", batch: 40),
+        Pairing("newton-minres", "burgers"), Pairing("newton-minres", "deep-ritz-1d"), Pairing("nystrom-newton-cg", "burgers"),
+        Pairing("nystrom-newton-cg", "logistic-regression"), Pairing("newton", "deep-ritz-1d"),
+        Pairing("newton", "logistic-regression", batch: 40), Pairing("saddle-free-newton", "burgers"),
+        Pairing("saddle-free-newton", "deep-ritz-1d"), Pairing("cubic-regularization", "burgers"),
+        Pairing("cubic-regularization", "logistic-regression"), Pairing("trust-region", "burgers"), Pairing("trust-region", "deep-ritz-1d"),
+        Pairing("trust-region", "logistic-regression", batch: 40),
     ]
 
     @Test(arguments: pairings) func conforms(pairing: Pairing) throws { try pairing.check() }

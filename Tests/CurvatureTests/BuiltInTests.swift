@@ -9,7 +9,9 @@ import Testing
         for name in [
             "adam", "l-bfgs", "l-bfgs-b", "bfgs", "self-scaled-broyden", "trust-region-quasi-newton", "gradient-descent",
             "barzilai-borwein",
-            "heavy-ball", "nesterov", "nonlinear-cg", "levenberg-marquardt", "gauss-newton",
+            "heavy-ball", "nesterov", "nonlinear-cg", "levenberg-marquardt", "gauss-newton", "newton-cg", "newton-minres",
+            "nystrom-newton-cg",
+            "newton", "saddle-free-newton", "cubic-regularization", "trust-region",
         ] { #expect(names.contains(name)) }
         let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.callbacks
         for entry in entries {
@@ -47,7 +49,8 @@ import Testing
     @Test func aStationaryEndSaysWhy() throws {
         let methods: [any Optimizer] = [
             LBFGS(), LBFGSB(), BFGS(), SelfScaledBroyden(), TrustRegionQuasiNewton(), ConjugateGradient(), LevenbergMarquardt(),
-            GaussNewton(),
+            GaussNewton(), NewtonCG(), NewtonMINRES(), NystromNewtonCG(), Newton(), SaddleFreeNewton(), CubicRegularization(),
+            TrustRegion(),
         ]
         for method in methods {
             func stage<O: Optimizer>(_ method: O) -> Stage<ZooProblem> { Stage(dynamic: "only", method, until: .iterations(3000)) }

@@ -1,0 +1,76 @@
+import LinearAlgebra
+import OptimizationCore
+
+/// The matrix B of a quadratic model L(θ) + gᵀp + ½pᵀBp.
+public enum CurvatureModel: String, CaseIterable, Sendable, Hashable {
+    /// ∇²L, which may be indefinite.
+    case hessian
+    /// JᵀJ of a sum of squares L = ½‖r‖², which is positive semidefinite: ∇²L without the residuals' own curvature.
+    case gaussNewton = "gauss-newton"
+
+    /// B at θ as a linear map; nothing is factorised. A product with JᵀJ is one with J and one with Jᵀ.
+    ///
+    /// Throws a ``ConfigurationError`` where Gauss–Newton is asked of a loss that is no sum of squares.
+    public func `operator`(at θ: Vector, on problem: any TwiceDifferentiableProblem) throws -> any HessianOperator {
+        switch self {
+        case .hessian: try problem.hessian(at: θ)
+        case .gaussNewton: NormalOperator(base: try sumOfSquares(problem).linearization(at: θ))
+        }
+    }
+
+    /// B at θ as a dense matrix: P products with ∇²L, made symmetric, or JᵀJ as the problem forms it.
+    public func matrix(at θ: Vector, on problem: any TwiceDifferentiableProblem) throws -> Matrix {
+        switch self {
+        case .hessian: try problem.hessian(at: θ).matrix()
+        case .gaussNewton: try sumOfSquares(problem).linearization(at: θ).gramian()
+        }
+    }
+
+    /// Throws where the problem does not offer the model.
+    public func check(_ problem: any TwiceDifferentiableProblem) throws { if self == .gaussNewton { _ = try sumOfSquares(problem) } }
+
+    private func sumOfSquares(_ problem: any TwiceDifferentiableProblem) throws -> any LeastSquaresProblem {
+        guard let problem = problem as? any LeastSquaresProblem else {
+            throw ConfigurationError(
+                path: "model", reason: "\(rawValue) needs a loss ½‖r‖² (a LeastSquaresProblem), which \(problem.name) is not; take hessian")
+        }
+        return problem
+    }
+
+    /// What a product, or a matrix of P columns, costs.
+    public func cost(products: Double) -> [StepCost.Item] {
+        switch self {
+        case .hessian: [.init(.hessianProduct, products)]
+        case .gaussNewton: [.init(.linearization, 1), .init(.jacobianProduct, products), .init(.transposedProduct, products)]
+        }
+    }
+}
+
+/// JᵀJ.
+private struct NormalOperator: HessianOperator {
+    let base: any Linearization
+    var parameterCount: Int { base.parameterCount }
+    func product(_ v: Vector) -> Vector { base.transposedProduct(base.product(v)) }
+}
+
+extension HessianOperator {
+    /// The matrix ∈ ℝᴾˣᴾ by P products, (H + Hᵀ)/2 of what they give.
+    public func matrix() -> Matrix {
+        let n = parameterCount
+        var elements: [Double] = []
+        elements.reserveCapacity(n * n)
+        var e = Vector.zeros(n)
+        for j in 0..<n {
+            e[j] = 1
+            elements += product(e).elements
+            e[j] = 0
+        }
+        for j in 0..<n {
+            for i in 0..<j {
+                let mean = 0.5 * (elements[i + j * n] + elements[j + i * n])
+                (elements[i + j * n], elements[j + i * n]) = (mean, mean)
+            }
+        }
+        return Matrix(rows: n, columns: n, elements: elements)
+    }
+}
