@@ -5,11 +5,14 @@
 @_exported import DeepRitz
 @_exported import Diagnostics
 @_exported import Differentiation
+@_exported import FokkerPlanck
 @_exported import Globalization
 @_exported import GradientMethods
+@_exported import Heat
 @_exported import Helmholtz
 @_exported import LeastSquares
 @_exported import LinearAlgebra
+@_exported import NaturalGradient
 @_exported import NeuralModels
 @_exported import OperatorLearning
 @_exported import OperatorStorage
@@ -27,8 +30,9 @@
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
     NeuralModelsPlugin.self, StochasticGradientPlugin.self, GradientMethodsPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self,
-    TestFunctionsPlugin.self, PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, DeepRitzPlugin.self,
-    ClassificationPlugin.self,
+    NaturalGradientPlugin.self,
+    TestFunctionsPlugin.self, PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, HeatPlugin.self,
+    FokkerPlanckPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self,
     DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
 ]
 

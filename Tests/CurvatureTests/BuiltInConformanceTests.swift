@@ -69,6 +69,26 @@ import Testing
             ),
             ("burgers", { try smallBurgers() }, { try revisions(of: $0) }),
             (
+                "heat",
+                {
+                    var setup = HeatSetup()
+                    (setup.dimension, setup.solution) = (3, .sum)
+                    setup.network = PerceptronSettings(width: 8, depth: 2)
+                    setup.points = PointPlan(interior: 60, initial: 11, boundary: 12, monitor: 50)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
+            (
+                "log-fokker-planck",
+                {
+                    var setup = LogFokkerPlanckSetup()
+                    setup.dimension = 3
+                    setup.network = PerceptronSettings(width: 8, depth: 2)
+                    setup.points = PointPlan(interior: 60, initial: 15, monitor: 50)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
+            (
                 "antiderivative",
                 {
                     var setup = Antiderivative()
@@ -192,6 +212,9 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         Pairing("barzilai-borwein", "deep-ritz-1d"), Pairing("heavy-ball", "antiderivative"), Pairing("heavy-ball", "deep-ritz-1d"),
         Pairing("nesterov", "burgers"), Pairing("nesterov", "logistic-regression"), Pairing("nonlinear-cg", "burgers"),
         Pairing("nonlinear-cg", "antiderivative"), Pairing("nonlinear-cg", "logistic-regression", batch: 20),
+        Pairing("natural-gradient", "burgers"), Pairing("natural-gradient", "burgers", batch: 30),
+        Pairing("natural-gradient", "antiderivative"), Pairing("hessian-free", "burgers"), Pairing("hessian-free", "burgers", batch: 30),
+        Pairing("hessian-free", "antiderivative"),
     ]
 
     @Test(arguments: pairings) func conforms(pairing: Pairing) throws { try pairing.check() }

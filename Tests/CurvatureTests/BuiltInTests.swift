@@ -9,7 +9,8 @@ import Testing
         for name in [
             "adam", "l-bfgs", "l-bfgs-b", "bfgs", "self-scaled-broyden", "trust-region-quasi-newton", "gradient-descent",
             "barzilai-borwein",
-            "heavy-ball", "nesterov", "nonlinear-cg", "levenberg-marquardt", "gauss-newton",
+            "heavy-ball", "nesterov", "nonlinear-cg", "levenberg-marquardt", "gauss-newton", "natural-gradient",
+            "hessian-free",
         ] { #expect(names.contains(name)) }
         let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.callbacks
         for entry in entries {
@@ -47,7 +48,7 @@ import Testing
     @Test func aStationaryEndSaysWhy() throws {
         let methods: [any Optimizer] = [
             LBFGS(), LBFGSB(), BFGS(), SelfScaledBroyden(), TrustRegionQuasiNewton(), ConjugateGradient(), LevenbergMarquardt(),
-            GaussNewton(),
+            GaussNewton(), NaturalGradient(), HessianFree(),
         ]
         for method in methods {
             func stage<O: Optimizer>(_ method: O) -> Stage<ZooProblem> { Stage(dynamic: "only", method, until: .iterations(3000)) }

@@ -48,7 +48,9 @@ import Testing
         Method("levenberg-marquardt", LevenbergMarquardt()), Method("gauss-newton", GaussNewton()),
         Method("l-bfgs-b", LBFGSB()), Method("bfgs", BFGS()), Method("trust-region-quasi-newton", TrustRegionQuasiNewton()),
         Method("gradient-descent", GradientDescent()), Method("barzilai-borwein", BarzilaiBorwein()), Method("heavy-ball", HeavyBall()),
-        Method("nesterov", Nesterov()), Method("nonlinear-cg", ConjugateGradient()),
+        Method("nesterov", Nesterov()), Method("nonlinear-cg", ConjugateGradient()), Method("natural-gradient", NaturalGradient()),
+        Method("spring", NaturalGradient(momentum: .spring(SPRINGMomentum()), stepLength: .fixed(CappedRate()))),
+        Method("hessian-free", HessianFree()),
         Method("clipped", Clipped(Adam(learningRate: 1e-2), norm: 1)),
         Method("batched", Batched(Adam(learningRate: 1e-2), size: 20, holding: 2), samples: true),
         Method("batched-lbfgs", Batched(LBFGS(), size: 20, holding: 5), samples: true),
@@ -123,6 +125,7 @@ import Testing
     @Test func aBadPointIsNamed() throws {
         for (name, optimizer) in [
             ("adam", Adam() as any Optimizer), ("l-bfgs", LBFGS()), ("lm", LevenbergMarquardt()), ("gn", GaussNewton()),
+            ("natural-gradient", NaturalGradient()), ("hessian-free", HessianFree()),
             ("self-scaled-broyden", SelfScaledBroyden()), ("clipped", Clipped(Adam(), norm: 1)),
             // One of the two batches of an epoch has the bad point.
             ("batched", Batched(Adam(), size: 5)),

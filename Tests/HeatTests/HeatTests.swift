@@ -79,9 +79,10 @@ import Testing
             #expect(p.terms == ["heat"])
             var random = RandomStream(seed: 4, name: "θ")
             let θ = random.normalVector(p.layout.count)
-            let corners = (0..<2).map { [0.0] + Array(repeating: 0.3 + 0.2 * Double($0), count: dimension) } + [
-                [0.7] + Array(repeating: 0, count: dimension), [0.2] + Array(repeating: 1, count: dimension),
-            ]
+            let corners =
+                (0..<2).map { [0.0] + Array(repeating: 0.3 + 0.2 * Double($0), count: dimension) } + [
+                    [0.7] + Array(repeating: 0, count: dimension), [0.2] + Array(repeating: 1, count: dimension),
+                ]
             let points = Matrix(rows: corners)
             let fields = try p.fields(at: points, parameters: θ)
             for (i, x) in corners.enumerated() {

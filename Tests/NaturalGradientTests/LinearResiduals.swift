@@ -56,7 +56,9 @@ func smallPoisson(width: Int = 24, interior: Int = 60, seed: UInt64 = 1) throws 
     var setup = PoissonOnSquareSetup()
     setup.network = PerceptronSettings(width: width, depth: 1, firstLayerSlope: 1)
     setup.points = PointPlan(interior: interior, boundary: 16, monitor: 0)
-    guard let problem = try setup.makeProblem(seed: seed) as? PhysicsInformedProblem else { throw PhysicsError("no physics-informed problem") }
+    guard let problem = try setup.makeProblem(seed: seed) as? PhysicsInformedProblem else {
+        throw PhysicsError("no physics-informed problem")
+    }
     return problem
 }
 

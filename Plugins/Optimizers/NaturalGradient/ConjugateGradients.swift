@@ -16,7 +16,8 @@ enum ConjugateGradients {
     /// called after each iteration with the iterate and its residual b − A·x. Curvature that is not positive ends the iteration.
     static func solve(
         _ b: Vector, from start: Vector? = nil, tolerance: Double, limit: Int, times A: (Vector) -> Vector,
-        preconditioned: (Vector) -> Vector = { $0 }, stops: (_ iteration: Int, _ x: Vector, _ residual: Vector) -> Bool = { _, _, _ in false }
+        preconditioned: (Vector) -> Vector = { $0 },
+        stops: (_ iteration: Int, _ x: Vector, _ residual: Vector) -> Bool = { _, _, _ in false }
     ) -> Solution {
         var x = start ?? .zeros(b.count)
         var r = start.map { b - A($0) } ?? b

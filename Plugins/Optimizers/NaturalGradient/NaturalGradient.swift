@@ -39,7 +39,8 @@ public struct NaturalGradient: Optimizer, Configurable {
 
     public init(
         space: MetricSpace = .automatic, damping: any MetricDamping = ConstantDamping(), scaling: MetricScaling = .none,
-        solver: MetricSolver = .exact, momentum: NaturalMomentum = .none, stepLength: NaturalStepLength = .search(GridLineSearch()), seed: Int = 0
+        solver: MetricSolver = .exact, momentum: NaturalMomentum = .none, stepLength: NaturalStepLength = .search(GridLineSearch()),
+        seed: Int = 0
     ) {
         precondition(seed >= 0, "the seed \(seed) is negative")
         (self.space, self.damping, self.scaling, self.solver) = (space, damping, scaling, solver)
@@ -52,7 +53,8 @@ public struct NaturalGradient: Optimizer, Configurable {
         [
             .choice("space", \.space, meaning: "where the metric is inverted: P×P, N×N, or the smaller"),
             .metricDamping("damping", \.damping, meaning: "λ, which is added to the metric"),
-            .choice("scaling", \.scaling, meaning: "whether the metric is scaled to a unit diagonal before it is damped; exact solver only"),
+            .choice(
+                "scaling", \.scaling, meaning: "whether the metric is scaled to a unit diagonal before it is damped; exact solver only"),
             .metricSolver("solver", \.solver, meaning: "how the damped metric is inverted"),
             .naturalMomentum("momentum", \.momentum, meaning: "what is kept of the steps before"),
             .naturalStepLength("stepLength", \.stepLength, meaning: "how far a step goes"),

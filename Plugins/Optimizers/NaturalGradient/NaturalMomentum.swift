@@ -74,7 +74,9 @@ public struct HeavyBallMomentum: Configurable, Hashable {
 
     public static let identifier = "heavy-ball"
     public static let summary = "Natural gradients summed up with geometric weights."
-    public static var fields: [Field<Self>] { [.number("decay", \.decay, in: .fraction, meaning: "μ, the part of the memory that is kept")] }
+    public static var fields: [Field<Self>] {
+        [.number("decay", \.decay, in: .fraction, meaning: "μ, the part of the memory that is kept")]
+    }
 }
 
 /// Nesterov's momentum of natural gradients, in the form without a second evaluation (Sutskever et al. 2013; as torch.optim.SGD has it).
@@ -87,7 +89,9 @@ public struct NesterovMomentum: Configurable, Hashable {
 
     public static let identifier = "nesterov"
     public static let summary = "Natural gradients summed up, and the sum followed one step ahead."
-    public static var fields: [Field<Self>] { [.number("decay", \.decay, in: .fraction, meaning: "μ, the part of the memory that is kept")] }
+    public static var fields: [Field<Self>] {
+        [.number("decay", \.decay, in: .fraction, meaning: "μ, the part of the memory that is kept")]
+    }
 }
 
 /// SPRING: momentum inside of the kernel solve.
