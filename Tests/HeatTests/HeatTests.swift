@@ -79,17 +79,15 @@ import Testing
             #expect(p.terms == ["heat"])
             var random = RandomStream(seed: 4, name: "θ")
             let θ = random.normalVector(p.layout.count)
-            let corners =
-                (0..<2).map { [0.0] + Array(repeating: 0.3 + 0.2 * Double($0), count: dimension) } + [
-                    [0.7] + Array(repeating: 0, count: dimension), [0.2] + Array(repeating: 1, count: dimension),
-                ]
+            func place(_ t: Double, _ x: Double) -> [Double] { [t] + Array(repeating: x, count: dimension) }
+            let corners = [place(0, 0.3), place(0, 0.5), place(0.7, 0), place(0.2, 1)]
             let points = Matrix(rows: corners)
             let fields = try p.fields(at: points, parameters: θ)
             for (i, x) in corners.enumerated() {
                 let expected = x[0] == 0 ? x.dropFirst().reduce(1) { $0 * sin(.pi * $1) } : 0
                 #expect(abs(fields[i, 0] - expected) < 1e-13)
             }
-            let inside = try p.fields(at: Matrix(rows: [[0.5] + Array(repeating: 0.4, count: dimension)]), parameters: θ)
+            let inside = try p.fields(at: Matrix(rows: [place(0.5, 0.4)]), parameters: θ)
             #expect(abs(inside[0, 0] - (0..<dimension).reduce(1.0) { product, _ in product * sin(0.4 * .pi) }) > 1e-3)
             // uₜ − κΔu of Π sin πxᵢ is κdπ² times it.
             let r = try p.residual(at: .zeros(p.layout.count))

@@ -22,7 +22,9 @@ extension MetricSolver {
         of model: any Linearization, in space: MetricSpace, scaling: MetricScaling, random: inout RandomStream
     ) -> Result<any DampedMetric, FactorizationFailure> {
         switch self {
-        case .exact: return .success(DenseMetric(model, in: space, scaling: scaling))
+        case .exact: return .success(FactorizedMetric(DenseMetric(model, in: space, scaling: scaling)))
+        case .truncated(let kind):
+            return EigenMetric.of(DenseMetric(model, in: space, scaling: scaling), relativeCutoff: kind.relativeCutoff)
         case .nystrom(let kind):
             return SquaredJacobian(model, space).sketch(share: kind.share, random: &random).map { SketchedMetric(model, space, $0) }
         case .pcg(let kind):
@@ -33,11 +35,11 @@ extension MetricSolver {
     }
 }
 
-/// A = JᵀJ or JJᵀ as a matrix, scaled where that is asked for. n³/3 flops a λ.
-private struct DenseMetric: DampedMetric {
-    private let model: any Linearization
-    private let inSamples: Bool
-    private let matrix: Matrix
+/// A = JᵀJ or JJᵀ as a matrix, S·A·S where a scaling is asked for.
+private struct DenseMetric {
+    let model: any Linearization
+    let inSamples: Bool
+    let matrix: Matrix
     /// S's diagonal, where there is a scaling.
     private let scale: Vector?
 
@@ -54,27 +56,61 @@ private struct DenseMetric: DampedMetric {
         self.matrix = matrix
     }
 
-    func solve(_ ζ: Vector, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
-        let diagonal = matrix.diagonal
-        let trace = diagonal.reduce(0, +)
-        guard ζ.isFinite, trace.isFinite else { return .failure(.nonFinite) }
-        var used = λ
-        while true {
-            switch Cholesky.factorize(matrix, addingToDiagonal: Vector(repeating: used, count: matrix.rows)) {
-            case .success(let factors):
-                let right = inSamples ? ζ : model.transposedProduct(ζ)
-                let solved = scaled(factors.solve(scaled(right)))
-                let direction = inSamples ? model.transposedProduct(solved) : solved
-                guard direction.isFinite else { return .failure(.nonFinite) }
-                return .success(MetricSolution(direction: direction, damping: used, resolution: .ulpOfOne * trace / used))
-            case .failure(let failure):
-                guard failure != .nonFinite, used < trace else { return .failure(failure) }
-                used = Swift.max(10 * used, .ulpOfOne * diagonal.maximumNorm)
-            }
-        }
+    var trace: Double { matrix.diagonal.reduce(0, +) }
+
+    /// The direction for ζ by the inverse of the damped matrix; nil where it is not finite.
+    func direction(for ζ: Vector, inverse: (Vector) -> Vector) -> Vector? {
+        let solved = scaled(inverse(scaled(inSamples ? ζ : model.transposedProduct(ζ))))
+        let direction = inSamples ? model.transposedProduct(solved) : solved
+        return direction.isFinite ? direction : nil
     }
 
     private func scaled(_ v: Vector) -> Vector { scale.map { s in Vector(zip(v, s).map { $0 * $1 }) } ?? v }
+}
+
+/// Cholesky's factorisation, n³/3 flops a λ.
+private struct FactorizedMetric: DampedMetric {
+    private let metric: DenseMetric
+
+    init(_ metric: DenseMetric) { self.metric = metric }
+
+    func solve(_ ζ: Vector, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
+        let trace = metric.trace
+        guard ζ.isFinite, trace.isFinite else { return .failure(.nonFinite) }
+        var used = λ
+        while true {
+            switch Cholesky.factorize(metric.matrix, addingToDiagonal: Vector(repeating: used, count: metric.matrix.rows)) {
+            case .success(let factors):
+                guard let direction = metric.direction(for: ζ, inverse: { factors.solve($0) }) else { return .failure(.nonFinite) }
+                return .success(MetricSolution(direction: direction, damping: used, resolution: .ulpOfOne * trace / used))
+            case .failure(let failure):
+                guard failure != .nonFinite, used < trace else { return .failure(failure) }
+                used = Swift.max(10 * used, .ulpOfOne * metric.matrix.diagonal.maximumNorm)
+            }
+        }
+    }
+}
+
+/// Eigenvalues, 4n³ flops once.
+private struct EigenMetric: DampedMetric {
+    private let metric: DenseMetric
+    private let spectrum: SymmetricEigen
+    private let cutoff: Double
+
+    static func of(_ metric: DenseMetric, relativeCutoff: Double) -> Result<any DampedMetric, FactorizationFailure> {
+        SymmetricEigen.factorize(metric.matrix).map { EigenMetric(metric: metric, spectrum: $0, cutoff: relativeCutoff) }
+    }
+
+    func solve(_ ζ: Vector, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
+        guard ζ.isFinite, let largest = spectrum.values.last else { return .failure(.nonFinite) }
+        let least = cutoff * largest
+        let direction = metric.direction(for: ζ) { b in
+            let c = spectrum.vectors.transposedTimes(b)
+            return spectrum.vectors.times(Vector(zip(c, spectrum.values).map { $1 > least ? $0 / ($1 + λ) : 0 }))
+        }
+        let resolution = .ulpOfOne * metric.trace / Swift.max(λ, least)
+        return direction.map { .success(MetricSolution(direction: $0, damping: λ, resolution: resolution)) } ?? .failure(.nonFinite)
+    }
 }
 
 /// A = JᵀJ or JJᵀ by products with J and Jᵀ.

@@ -10,7 +10,7 @@ import OptimizationCore
 ///
 /// For the least-squares loss of a PDE, JᵀJ is the Gramian of the energy in the tangent space of the network, and d the image of Newton's
 /// direction in function space. λ by a rule (``MetricDamping``); α by a grid line search or a capped rate; the left or the right form by
-/// `space`, the smaller by default; exactly, by a sketch, or by conjugate gradients (``MetricSolver``).
+/// `space`, the smaller by default; by eigenvalues, a factorisation, a sketch, or conjugate gradients (``MetricSolver``).
 ///
 /// Both forms square J's condition number: of the direction, ε·σ₁²/λ is lost, which each step reports as `resolution` (by the trace).
 /// Gauss–Newton by singular values of J has no such floor; ANaGRAM's cut-off of singular values (arXiv:2412.10782) is that optimizer's
@@ -29,7 +29,7 @@ public struct NaturalGradient: Optimizer, Configurable {
     public var space = MetricSpace.automatic
     public var damping: any MetricDamping = ConstantDamping()
     public var scaling = MetricScaling.none
-    public var solver = MetricSolver.exact
+    public var solver = MetricSolver.truncated(TruncatedMetric())
     public var momentum = NaturalMomentum.none
     public var stepLength = NaturalStepLength.search(GridLineSearch())
     /// Seeds the sketches.
@@ -39,7 +39,8 @@ public struct NaturalGradient: Optimizer, Configurable {
 
     public init(
         space: MetricSpace = .automatic, damping: any MetricDamping = ConstantDamping(), scaling: MetricScaling = .none,
-        solver: MetricSolver = .exact, momentum: NaturalMomentum = .none, stepLength: NaturalStepLength = .search(GridLineSearch()),
+        solver: MetricSolver = .truncated(TruncatedMetric()), momentum: NaturalMomentum = .none,
+        stepLength: NaturalStepLength = .search(GridLineSearch()),
         seed: Int = 0
     ) {
         precondition(seed >= 0, "the seed \(seed) is negative")
@@ -54,7 +55,7 @@ public struct NaturalGradient: Optimizer, Configurable {
             .choice("space", \.space, meaning: "where the metric is inverted: P×P, N×N, or the smaller"),
             .metricDamping("damping", \.damping, meaning: "λ, which is added to the metric"),
             .choice(
-                "scaling", \.scaling, meaning: "whether the metric is scaled to a unit diagonal before it is damped; exact solver only"),
+                "scaling", \.scaling, meaning: "whether the metric is scaled to a unit diagonal before it is damped"),
             .metricSolver("solver", \.solver, meaning: "how the damped metric is inverted"),
             .naturalMomentum("momentum", \.momentum, meaning: "what is kept of the steps before"),
             .naturalStepLength("stepLength", \.stepLength, meaning: "how far a step goes"),
@@ -63,8 +64,8 @@ public struct NaturalGradient: Optimizer, Configurable {
     }
 
     public func validate() throws {
-        if scaling == .jacobi, solver != .exact {
-            throw ConfigurationError(path: "scaling", reason: "jacobi needs the metric's diagonal, which only the solver exact has")
+        if scaling == .jacobi, !solver.isDense {
+            throw ConfigurationError(path: "scaling", reason: "jacobi needs the metric's diagonal: take the solver exact or truncated")
         }
     }
 
@@ -189,7 +190,7 @@ public struct NaturalGradient: Optimizer, Configurable {
     }
 
     public func square(parameters: Int, residuals: Int?) -> JacobianSquare? {
-        guard let residuals, solver == .exact else { return nil }
+        guard let residuals, solver.isDense else { return nil }
         return space.resolved(parameters: parameters, residuals: residuals) == .samples ? .kernel : .gramian
     }
 
@@ -200,6 +201,7 @@ public struct NaturalGradient: Optimizer, Configurable {
         let numbers =
             switch solver {
             case .exact: (scaling == .jacobi ? 3 : 2) * n * n
+            case .truncated: (scaling == .jacobi ? 5 : 4) * n * n
             case .nystrom(let kind): 5 * kind.share * n * n + dense(parameters, residuals)
             case .pcg(let kind): 5 * kind.share * n * n + (kind.share > 0 ? dense(parameters, residuals) : 0)
             }
@@ -221,6 +223,7 @@ public struct NaturalGradient: Optimizer, Configurable {
         }
         switch solver {
         case .exact: flops += n * p * m + m * m * m / 3
+        case .truncated: flops += n * p * m + 4 * m * m * m
         case .nystrom(let kind): flops += sketched(kind.share)
         case .pcg(let kind):
             products += Double(kind.maximumIterations)
