@@ -245,7 +245,7 @@ import Testing
         #expect(state.standpoint.loss != before.standpoint.loss)
     }
 
-    /// An ascent direction is no step: the memory is dropped, and where the natural gradient itself is wrong, that is a breakdown.
+    /// An ascent direction is no step: the memory is dropped, and where the gradient itself is wrong, that is a breakdown.
     @Test func troubleIsAVerdict() throws {
         let problem = try LinearResiduals.random(12, 5, singularValues: [3, 2, 1, 0.5, 0.3])
         let method = NaturalGradient(damping: ConstantDamping(1e-6), momentum: .heavyBall(HeavyBallMomentum(decay: 0.9)))
@@ -264,7 +264,9 @@ import Testing
             func initialParameters(from random: inout RandomStream) -> Parameters { honest.initialParameters(from: &random) }
             func residual(at θ: Vector) -> Vector { honest.residual(at: θ) }
             func loss(at θ: Vector) -> LossValue { honest.loss(at: θ) }
-            func lossAndGradient(at θ: Vector) -> Evaluation { honest.lossAndGradient(at: θ) }
+            func lossAndGradient(at θ: Vector) -> Evaluation {
+                Evaluation(loss: honest.loss(at: θ), gradient: -honest.lossAndGradient(at: θ).gradient)
+            }
             func linearization(at θ: Vector) -> any Linearization {
                 LinearResiduals.Dense(residual: -honest.residual(at: θ), matrix: honest.a)
             }

@@ -16,15 +16,16 @@ import OptimizationCore
 /// Gauss–Newton by singular values of J has no such floor; ANaGRAM's cut-off of singular values (arXiv:2412.10782) is that optimizer's
 /// `relativeCutoff`.
 ///
-/// Where a search finds no step along p, the memory is dropped and d itself tried, then d with λ raised a hundredfold, three times over.
-/// It is stationary where rounding hides all decreases and breaks down where none of this leads on; with a capped rate only where something
+/// Where a search finds no step along p, the memory is dropped and d itself tried, then d with λ raised a hundredfold, three times over, then
+/// −∇L. It is stationary where rounding hides all decreases and breaks down where none of this leads on; with a capped rate only where something
 /// is not finite. A revision or another batch keeps φ, k, λ's clock and the stream of the sketches.
 /// Cost: JᵀJ (NP² flops) or JJᵀ (N²P, less layer by layer), n³/3 flops with n the smaller side, 31 losses by the grid, one gradient.
 ///
 /// Variants. ENGD: Müller & Zeinhofer, ICML 2023, arXiv:2302.13163, who take the least-norm solution with JᵀJ; here it is damped. ENGD-W,
 /// SPRING, Nyström: Guzmán-Cordero, Dangel, Goldshlager & Zeinhofer, arXiv:2505.12149. Dual natural gradients (`scaling: jacobi` in
-/// `space: samples`): Jnini & Vella, TMLR 2025, arXiv:2505.21404, without their geodesic correction, which Levenberg–Marquardt has; in the
-/// space of parameters the same scaling is Marquardt's.
+/// `space: samples`): Jnini & Vella, TMLR 2025, arXiv:2505.21404, without their geodesic correction, which Levenberg–Marquardt has; they are
+/// for P ≥ N, since with more residuals than parameters d weighs these anew and leads to another point. In the space of parameters the same
+/// scaling is Marquardt's.
 public struct NaturalGradient: Optimizer, Configurable {
     public var space = MetricSpace.automatic
     public var damping: any MetricDamping = ConstantDamping()
@@ -173,6 +174,18 @@ public struct NaturalGradient: Optimizer, Configurable {
                 tried.append(here.parameters.values + p)
                 λ = 100 * Swift.max(λ, last?.damping ?? λ)
             }
+            let steepest = -Descent.firstStep(from: here) * here.gradient
+            (next.memory, next.count) = (nil, 0)
+            var found = try attempt(steepest).usable
+            if found == nil {
+                switch try here.deadEnd(along: steepest, on: problem, seeingCurvature: true) {
+                case .stationary(let finding): return report(here, .stationary, trials: trials, floor: finding)
+                case .step(let sample): found = sample
+                case .unexplained: break
+                }
+            }
+            if let found { return take(try here.accepting(found, on: problem), α: found.stepLength, trials: trials) }
+            tried.append(here.parameters.values + steepest)
             let breakdown = Breakdown(.lineSearch, "no step along the natural gradient: \(reason)", lookingAt: tried, on: problem)
             return report(here, .brokeDown(breakdown), trials: trials)
         }
