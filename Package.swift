@@ -61,6 +61,9 @@ let optimizers = [
     Row(
         "LeastSquares", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
         tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient"]),
+    Row(
+        "NaturalGradient", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
+        tests: ["OptimizationTesting", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Poisson"]),
 ]
 
 let problems = [
@@ -85,6 +88,12 @@ let problems = [
     Row(
         "Wave", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
         tests: ["OptimizationTesting"]),
+    Row(
+        "Heat", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting", "LinearAlgebra"]),
+    Row(
+        "FokkerPlanck", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting", "LinearAlgebra"]),
     Row(
         "Classification", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton"]),

@@ -6,11 +6,14 @@
 @_exported import DeepRitz
 @_exported import Diagnostics
 @_exported import Differentiation
+@_exported import FokkerPlanck
 @_exported import Globalization
 @_exported import GradientMethods
+@_exported import Heat
 @_exported import Helmholtz
 @_exported import LeastSquares
 @_exported import LinearAlgebra
+@_exported import NaturalGradient
 @_exported import NeuralModels
 @_exported import NewtonKrylov
 @_exported import OperatorLearning
@@ -32,9 +35,9 @@
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
     NeuralModelsPlugin.self, StochasticGradientPlugin.self, GradientMethodsPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self,
-    NewtonKrylovPlugin.self, TrustRegionPlugin.self,
+    NewtonKrylovPlugin.self, TrustRegionPlugin.self, NaturalGradientPlugin.self,
     TestFunctionsPlugin.self, PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, ConvectionPlugin.self,
-    ReactionPlugin.self, WavePlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self,
+    ReactionPlugin.self, WavePlugin.self, HeatPlugin.self, FokkerPlanckPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self,
     DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
 ]
 

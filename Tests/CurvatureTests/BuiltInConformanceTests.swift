@@ -97,6 +97,26 @@ import Testing
             ),
             ("burgers", { try smallBurgers() }, { try revisions(of: $0) }),
             (
+                "heat",
+                {
+                    var setup = HeatSetup()
+                    (setup.dimension, setup.solution) = (3, .sum)
+                    setup.network = PerceptronSettings(width: 8, depth: 2)
+                    setup.points = PointPlan(interior: 60, initial: 11, boundary: 12, monitor: 50)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
+            (
+                "log-fokker-planck",
+                {
+                    var setup = LogFokkerPlanckSetup()
+                    setup.dimension = 3
+                    setup.network = PerceptronSettings(width: 8, depth: 2)
+                    setup.points = PointPlan(interior: 60, initial: 15, monitor: 50)
+                    return try setup.makeProblem(seed: 1)
+                }, { try revisions(of: $0) }
+            ),
+            (
                 "antiderivative",
                 {
                     var setup = Antiderivative()
@@ -227,6 +247,9 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         Pairing("saddle-free-newton", "deep-ritz-1d"), Pairing("cubic-regularization", "burgers"),
         Pairing("cubic-regularization", "logistic-regression"), Pairing("trust-region", "burgers"), Pairing("trust-region", "deep-ritz-1d"),
         Pairing("trust-region", "logistic-regression", batch: 40),
+        Pairing("natural-gradient", "burgers"), Pairing("natural-gradient", "burgers", batch: 30),
+        Pairing("natural-gradient", "antiderivative"), Pairing("hessian-free", "burgers"), Pairing("hessian-free", "burgers", batch: 30),
+        Pairing("hessian-free", "antiderivative"),
     ]
 
     @Test(arguments: pairings) func conforms(pairing: Pairing) throws { try pairing.check() }

@@ -12,6 +12,7 @@ import Testing
             "heavy-ball", "nesterov", "nonlinear-cg", "levenberg-marquardt", "gauss-newton", "newton-cg", "newton-minres",
             "nystrom-newton-cg",
             "newton", "saddle-free-newton", "cubic-regularization", "trust-region",
+            "natural-gradient", "hessian-free",
         ] { #expect(names.contains(name)) }
         let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.callbacks
         for entry in entries {
@@ -51,6 +52,7 @@ import Testing
             LBFGS(), LBFGSB(), BFGS(), SelfScaledBroyden(), TrustRegionQuasiNewton(), ConjugateGradient(), LevenbergMarquardt(),
             GaussNewton(), NewtonCG(), NewtonMINRES(), NystromNewtonCG(), Newton(), SaddleFreeNewton(), CubicRegularization(),
             TrustRegion(),
+            NaturalGradient(), HessianFree(),
         ]
         for method in methods {
             func stage<O: Optimizer>(_ method: O) -> Stage<ZooProblem> { Stage(dynamic: "only", method, until: .iterations(3000)) }

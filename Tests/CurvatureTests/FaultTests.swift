@@ -52,6 +52,9 @@ import Testing
         Method("newton-minres", NewtonMINRES()), Method("nystrom-newton-cg", NystromNewtonCG()), Method("newton", Newton()),
         Method("saddle-free-newton", SaddleFreeNewton()), Method("cubic-regularization", CubicRegularization()),
         Method("trust-region", TrustRegion()), Method("trust-region-exact", TrustRegion(.exact)),
+        Method("natural-gradient", NaturalGradient()),
+        Method("spring", NaturalGradient(momentum: .spring(SPRINGMomentum()), stepLength: .fixed(CappedRate()))),
+        Method("hessian-free", HessianFree()),
         Method("clipped", Clipped(Adam(learningRate: 1e-2), norm: 1)),
         Method("batched", Batched(Adam(learningRate: 1e-2), size: 20, holding: 2), samples: true),
         Method("batched-lbfgs", Batched(LBFGS(), size: 20, holding: 5), samples: true),
@@ -126,6 +129,7 @@ import Testing
     @Test func aBadPointIsNamed() throws {
         for (name, optimizer) in [
             ("adam", Adam() as any Optimizer), ("l-bfgs", LBFGS()), ("lm", LevenbergMarquardt()), ("gn", GaussNewton()),
+            ("natural-gradient", NaturalGradient()), ("hessian-free", HessianFree()),
             ("self-scaled-broyden", SelfScaledBroyden()), ("clipped", Clipped(Adam(), norm: 1)),
             // One of the two batches of an epoch has the bad point.
             ("batched", Batched(Adam(), size: 5)),
