@@ -99,7 +99,7 @@ struct Bowl: DifferentiableProblem {
         #expect(throws: ConfigurationError.self) { try Adam(negative, path: "optimizer") }
         var registry = Registry()
         try registry.install(StochasticGradientPlugin.self)
-        #expect(registry.optimizers.map(\.name) == ["adam"])
+        #expect(registry.optimizers.map(\.name).contains("adam"))
     }
 }
 
