@@ -7,13 +7,13 @@ let curvature = "curvature"
 let package = Package(
     name: "custom-optimizer",
     products: [
-        .library(name: "Lion", targets: ["Lion"]),
-        .executable(name: "lion", targets: ["lion-tool"]),
+        .library(name: "Signum", targets: ["Signum"]),
+        .executable(name: "signum", targets: ["signum-tool"]),
     ],
     dependencies: [.package(name: curvature, path: "../..")],
     targets: [
-        .target(name: "Lion", dependencies: [.product(name: "Curvature", package: curvature)]),
-        .executableTarget(name: "lion-tool", dependencies: ["Lion", .product(name: "CurvatureCLI", package: curvature)]),
-        .testTarget(name: "LionTests", dependencies: ["Lion", .product(name: "OptimizationTesting", package: curvature)]),
+        .target(name: "Signum", dependencies: [.product(name: "Curvature", package: curvature)]),
+        .executableTarget(name: "signum-tool", dependencies: ["Signum", .product(name: "CurvatureCLI", package: curvature)]),
+        .testTarget(name: "SignumTests", dependencies: ["Signum", .product(name: "OptimizationTesting", package: curvature)]),
     ]
 )

@@ -1,4 +1,0 @@
-import CurvatureCLI
-import Lion
-
-await CurvatureCLI.main(installing: [LionPlugin.self])

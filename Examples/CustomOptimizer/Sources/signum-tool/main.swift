@@ -1,0 +1,4 @@
+import CurvatureCLI
+import Signum
+
+await CurvatureCLI.main(installing: [SignumPlugin.self])
