@@ -54,10 +54,10 @@ let optimizers = [
         tests: ["OptimizationTesting"]),
     Row(
         "NewtonKrylov", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
-        tests: ["OptimizationTesting", "Poisson", "PhysicsInformed"]),
+        tests: ["OptimizationTesting", "NewtonFixtures", "Poisson", "PhysicsInformed"]),
     Row(
         "TrustRegion", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
-        tests: ["OptimizationTesting", "Poisson", "PhysicsInformed"]),
+        tests: ["OptimizationTesting", "NewtonFixtures", "Poisson", "PhysicsInformed"]),
     Row(
         "LeastSquares", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
         tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient"]),
@@ -168,7 +168,11 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
     ],
     targets: [openBLAS, hdf5, kernels, journal] + (library + umbrella).flatMap(targets(of:)) + [
-        .executableTarget(name: "curvature-tool", dependencies: ["CurvatureCLI"], swiftSettings: strict)
+        .executableTarget(name: "curvature-tool", dependencies: ["CurvatureCLI"], swiftSettings: strict),
+        // What tests of several targets share; no product has it.
+        .target(
+            name: "NewtonFixtures", dependencies: ["PhysicsInformed", "Poisson", "OptimizationCore", "LinearAlgebra"],
+            path: "Tests/NewtonFixtures", swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -12,15 +12,13 @@ count once, and so do ours where a search computes them together.
 import argparse
 import json
 import math
-import pathlib
-import subprocess
 import tempfile
 
 import h5py
 import numpy as np
 import scipy.optimize
 
-from quasi_newton import FUNCTIONS, ROOT, Reached
+from quasi_newton import FUNCTIONS, ROOT, Reached, run_of_ours
 
 PEERS = {
     "Newton-CG": {"xtol": 0, "maxiter": 5000},
@@ -98,20 +96,12 @@ def peer(method, residual, start, target):
 
 def ours(curvature, optimizer, name, dimension, target):
     with tempfile.TemporaryDirectory() as folder:
-        run = pathlib.Path(folder) / "run.yaml"
-        run.write_text(
-            f"problem: {{name: test-function, function: {name}, dimension: {dimension}}}\nseed: 1\nstages:\n"
-            f"  - {{stage: only, optimizer: {optimizer}, until: {{any: [{{loss: {{below: {target}}}}}, {{iterations: 5000}}]}}}}\n"
-            f"output: {{folder: {folder}/out}}\n"
-        )
-        done = subprocess.run([curvature, "run", str(run), "--json", "--quiet"], capture_output=True, text=True)
-        report = json.loads(done.stdout.strip().splitlines()[-1])
-        stage = report["stages"][0]
-        if stage["loss"] is None or stage["loss"] > target:
+        stage, reached = run_of_ours(curvature, optimizer, name, dimension, target, folder)
+        if not reached:
             return None
         with h5py.File(f"{folder}/out/run.h5") as file:
             products = float(file["stages/0"].attrs["hessianProducts"])
-        return {"evaluations": int(stage["evaluations"]), "products": int(products)}
+    return {"evaluations": int(stage["evaluations"]), "products": int(products)}
 
 
 def main():

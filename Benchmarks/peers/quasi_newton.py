@@ -134,19 +134,23 @@ def peer(method, residual, start, target):
     return None
 
 
+def run_of_ours(curvature, optimizer, name, dimension, target, folder):
+    """The one stage of a run to the target as reported, and whether it got there."""
+    run = pathlib.Path(folder) / "run.yaml"
+    run.write_text(
+        f"problem: {{name: test-function, function: {name}, dimension: {dimension}}}\nseed: 1\nstages:\n"
+        f"  - {{stage: only, optimizer: {optimizer}, until: {{any: [{{loss: {{below: {target}}}}}, {{iterations: 5000}}]}}}}\n"
+        f"output: {{folder: {folder}/out}}\n"
+    )
+    done = subprocess.run([curvature, "run", str(run), "--json", "--quiet"], capture_output=True, text=True)
+    stage = json.loads(done.stdout.strip().splitlines()[-1])["stages"][0]
+    return stage, stage["loss"] is not None and stage["loss"] <= target
+
+
 def ours(curvature, optimizer, name, dimension, target):
-    """Evaluations that Curvature's method takes to the target, or None, and the loss at the end."""
+    """Evaluations that Curvature's method takes to the target, or None."""
     with tempfile.TemporaryDirectory() as folder:
-        run = pathlib.Path(folder) / "run.yaml"
-        run.write_text(
-            f"problem: {{name: test-function, function: {name}, dimension: {dimension}}}\nseed: 1\nstages:\n"
-            f"  - {{stage: only, optimizer: {optimizer}, until: {{any: [{{loss: {{below: {target}}}}}, {{iterations: 5000}}]}}}}\n"
-            f"output: {{folder: {folder}/out}}\n"
-        )
-        done = subprocess.run([curvature, "run", str(run), "--json", "--quiet"], capture_output=True, text=True)
-        report = json.loads(done.stdout.strip().splitlines()[-1])
-    stage = report["stages"][0]
-    reached = stage["loss"] is not None and stage["loss"] <= target
+        stage, reached = run_of_ours(curvature, optimizer, name, dimension, target, folder)
     return stage["evaluations"] if reached else None
 
 

@@ -1,4 +1,5 @@
 import Globalization
+import NewtonFixtures
 import NewtonKrylov
 import OptimizationTesting
 import Testing

@@ -1,4 +1,5 @@
 import LinearAlgebra
+import NewtonFixtures
 import NewtonKrylov
 import OptimizationCore
 import Testing

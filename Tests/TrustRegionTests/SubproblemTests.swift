@@ -1,4 +1,5 @@
 import LinearAlgebra
+import NewtonFixtures
 import OptimizationCore
 import Testing
 import TrustRegion

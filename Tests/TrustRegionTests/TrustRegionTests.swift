@@ -1,4 +1,5 @@
 import Globalization
+import NewtonFixtures
 import LinearAlgebra
 import OptimizationCore
 import OptimizationTesting

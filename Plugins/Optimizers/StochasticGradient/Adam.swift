@@ -186,7 +186,7 @@ public struct AdaBelief: MomentMethod {
 /// So steps cannot grow again where gradients vanish for a while, which is where Adam may diverge. One vector of memory more than Adam.
 /// Variant: the maximum is taken of v before its correction, and m is corrected, as in PyTorch (the paper corrects neither; Optax takes the
 /// maximum of v̂). Settings, cost and failure: ``MomentMethod``. Source: Reddi, Kale & Kumar, ICLR 2018, arXiv:1904.09237.
-public struct AMSGrad: FirstOrderMethod, Configurable {
+public struct AMSGrad: MomentMethod {
     public var learningRate = 1e-3
     public var momentum = 0.9
     public var squareMomentum = 0.999
@@ -218,22 +218,13 @@ public struct AMSGrad: FirstOrderMethod, Configurable {
 
     public static let identifier = "amsgrad"
     public static let summary = "Adam with a scale that never falls."
-    public static var fields: [Field<Self>] {
-        [
-            .number("learningRate", \.learningRate, in: .positive, meaning: "η, the size of a step in each parameter"),
-            .number("momentum", \.momentum, in: .fraction, meaning: "β₁, the memory of the gradient's mean"),
-            .number("squareMomentum", \.squareMomentum, in: .fraction, meaning: "β₂, the memory of the gradient's mean square"),
-            .number("epsilon", \.epsilon, in: .nonNegative, meaning: "ε, added to the root mean square"),
-            .schedule("schedule", \.schedule, meaning: "the factor of the learning rate at each step"),
-        ]
-    }
 
     public func start(count n: Int) -> Memory {
         Memory(moments: AdamMemory(mean: .zeros(n), meanSquare: .zeros(n)), largest: .zeros(n))
     }
 
     public func update(_ gradient: inout Vector, at parameters: Vector, step: Int, memory: inout Memory) {
-        let (β1, β2, ε, η) = (momentum, squareMomentum, epsilon, learningRate * schedule.factor(at: step))
+        let (β1, β2, ε, η) = (momentum, squareMomentum, epsilon, rate(at: step))
         let (c1, c2) = (correction(β1, after: step), correction(β2, after: step))
         forEachEntry(&gradient, &memory.moments.mean, &memory.moments.meanSquare) { g, m, v in
             m = β1 * m + (1 - β1) * g

@@ -11,7 +11,7 @@ import OptimizationCore
 ///
 /// Common settings: η = `learningRate` times the schedule's factor, β₁ = `momentum`, β₂ = `squareMomentum`, ε = `epsilon`. One gradient a
 /// step, about 10 P flops, two vectors of memory. They break down where loss or gradient is not finite; a revision keeps m and v.
-public protocol MomentMethod: FirstOrderMethod, Configurable where Memory == AdamMemory {
+public protocol MomentMethod: FirstOrderMethod, Configurable {
     /// η > 0.
     var learningRate: Double { get set }
     /// β₁ ∈ [0, 1).
@@ -37,6 +37,10 @@ extension MomentMethod {
         ]
     }
 
+    func rate(at step: Int) -> Double { learningRate * schedule.factor(at: step) }
+}
+
+extension MomentMethod where Memory == AdamMemory {
     public func start(count n: Int) -> AdamMemory { AdamMemory(mean: .zeros(n), meanSquare: .zeros(n)) }
 
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? { 5 * parameters * MemoryLayout<Double>.stride }
@@ -44,8 +48,6 @@ extension MomentMethod {
     public func stepCost(parameters: Int, residuals: Int?) -> StepCost? {
         StepCost([.init(.gradient, 1)], flops: 10 * Double(parameters))
     }
-
-    func rate(at step: Int) -> Double { learningRate * schedule.factor(at: step) }
 }
 
 /// 1/(1 − βᵏ): what a running mean that began at zero is short of after k steps.
