@@ -1,6 +1,7 @@
 // Which kernels are called: decided once, at the first call, from the processor and CURVATURE_SIMD.
 
 #include "kernels.h"
+#include "single.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 static const ck_kernels *_Atomic chosen = NULL;
+static const ck_single_kernels *_Atomic chosen_single = NULL;
 static _Atomic int chosen_level = CK_BASELINE;
 
 static int highest_level(void) {
@@ -25,10 +27,18 @@ int ck_set_simd_level(int level) {
     int highest = highest_level();
     if (level > highest) level = highest;
     const ck_kernels *table = &ck_kernels_baseline;
+    const ck_single_kernels *single = &ck_kernels_single_baseline;
 #if defined(__x86_64__)
-    if (level == CK_AVX2) table = &ck_kernels_avx2;
-    if (level == CK_AVX512) table = &ck_kernels_avx512;
+    if (level == CK_AVX2) {
+        table = &ck_kernels_avx2;
+        single = &ck_kernels_single_avx2;
+    }
+    if (level == CK_AVX512) {
+        table = &ck_kernels_avx512;
+        single = &ck_kernels_single_avx512;
+    }
 #endif
+    atomic_store(&chosen_single, single);
     atomic_store(&chosen_level, level);
     atomic_store(&chosen, table);
     return level;
@@ -48,6 +58,11 @@ static const ck_kernels *kernels(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, decide);
     return atomic_load(&chosen);
+}
+
+static const ck_single_kernels *single_kernels(void) {
+    kernels();
+    return atomic_load_explicit(&chosen_single, memory_order_acquire);
 }
 
 int ck_simd_level(void) {
@@ -133,4 +148,59 @@ void ck_column_misfit(
     size_t m, size_t n, double shift, double scale, const double *values, size_t ldv, const double *targets, size_t ldt, double *r,
     size_t ldr, double *sums) {
     kernels()->column_misfit(m, n, shift, scale, values, ldv, targets, ldt, r, ldr, sums);
+}
+
+// MARK: Single precision
+
+void ck_single_activation(int activation, int order, size_t count, const float *x, float *derivatives) {
+    single_kernels()->activation(activation, order, count, x, derivatives);
+}
+void ck_single_jet_forward(
+    const ck_jet *jet, int activation, size_t count, size_t features, const float *bias, float *z, float *h) {
+    single_kernels()->forward(jet, activation, count, features, bias, z, h);
+}
+void ck_single_jet_reverse(
+    const ck_jet *jet, int activation, size_t count, size_t features, const float *z, const float *h, float *g) {
+    single_kernels()->reverse(jet, activation, count, features, z, h, g);
+}
+void ck_single_jet_tangent(
+    const ck_jet *jet, int activation, size_t count, size_t features, const float *z, const float *h, const float *zdot, float *hdot) {
+    single_kernels()->tangent(jet, activation, count, features, z, h, zdot, hdot);
+}
+void ck_single_jet_tangent_reverse(
+    const ck_jet *jet, int activation, size_t count, size_t features, const float *z, const float *h, const float *zdot, float *g,
+    float *gdot) {
+    single_kernels()->tangent_reverse(jet, activation, count, features, z, h, zdot, g, gdot);
+}
+void ck_single_jet_polynomial(
+    size_t count, const ck_monomial *monomials, size_t monomial_count, const float *const *columns, const float *sigma,
+    float *outputs) {
+    single_kernels()->polynomial(count, monomials, monomial_count, columns, sigma, outputs);
+}
+void ck_single_add_constant(size_t count, float value, float *x) { single_kernels()->add_constant(count, value, x); }
+double ck_single_sum(size_t count, const float *x) { return single_kernels()->sum(count, x); }
+double ck_single_dot(size_t count, const float *x, const float *y) { return single_kernels()->dot(count, x, y); }
+void ck_single_axpy(size_t count, float a, const float *x, float *y) { single_kernels()->axpy(count, a, x, y); }
+void ck_single_add_product(size_t count, float a, const float *x, const float *w, float *y) {
+    single_kernels()->add_product(count, a, x, w, y);
+}
+void ck_single_axpy_wide(size_t count, double a, const float *x, double *y) { single_kernels()->axpy_wide(count, a, x, y); }
+void ck_single_add_product_wide(size_t count, double a, const float *x, const float *w, double *y) {
+    single_kernels()->add_product_wide(count, a, x, w, y);
+}
+void ck_widen(size_t count, const float *x, double *y) { single_kernels()->widen(count, x, y); }
+void ck_narrow(size_t count, const double *x, float *y) { single_kernels()->narrow(count, x, y); }
+void ck_single_jacobian_rows(
+    size_t rows, size_t count, size_t channels, size_t inputs, size_t outputs, const float *h, const float *g, double *out,
+    size_t leading) {
+    single_kernels()->jacobian_rows(rows, count, channels, inputs, outputs, h, g, out, leading);
+}
+void ck_single_row_product(
+    size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t row, size_t column, int accumulate, float *c,
+    size_t ldc) {
+    single_kernels()->row_product(m, n, k, a, lda, b, row, column, accumulate, c, ldc);
+}
+void ck_single_inner_product(
+    size_t m, size_t n, size_t rows, const float *a, const float *b, size_t ld, double *c, size_t ldc) {
+    single_kernels()->inner_product(m, n, rows, a, b, ld, c, ldc);
 }

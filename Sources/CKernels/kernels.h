@@ -35,8 +35,33 @@ typedef struct {
     void (*solve_right)(size_t, size_t, const double *, size_t, double *, size_t);
 } ck_kernels;
 
+/// What a pass in single precision needs; where sums over points are added up, and what leaves the pass, is double.
+typedef struct {
+    void (*activation)(int, int, size_t, const float *, float *);
+    void (*forward)(const ck_jet *, int, size_t, size_t, const float *, float *, float *);
+    void (*reverse)(const ck_jet *, int, size_t, size_t, const float *, const float *, float *);
+    void (*tangent)(const ck_jet *, int, size_t, size_t, const float *, const float *, const float *, float *);
+    void (*tangent_reverse)(const ck_jet *, int, size_t, size_t, const float *, const float *, const float *, float *, float *);
+    void (*polynomial)(size_t, const ck_monomial *, size_t, const float *const *, const float *, float *);
+    void (*add_constant)(size_t, float, float *);
+    double (*sum)(size_t, const float *);
+    double (*dot)(size_t, const float *, const float *);
+    void (*axpy)(size_t, float, const float *, float *);
+    void (*add_product)(size_t, float, const float *, const float *, float *);
+    void (*axpy_wide)(size_t, double, const float *, double *);
+    void (*add_product_wide)(size_t, double, const float *, const float *, double *);
+    void (*widen)(size_t, const float *, double *);
+    void (*narrow)(size_t, const double *, float *);
+    void (*jacobian_rows)(size_t, size_t, size_t, size_t, size_t, const float *, const float *, double *, size_t);
+    void (*row_product)(size_t, size_t, size_t, const float *, size_t, const float *, size_t, size_t, int, float *, size_t);
+    void (*inner_product)(size_t, size_t, size_t, const float *, const float *, size_t, double *, size_t);
+} ck_single_kernels;
+
 extern const ck_kernels ck_kernels_baseline;
+extern const ck_single_kernels ck_kernels_single_baseline;
 #if defined(__x86_64__)
 extern const ck_kernels ck_kernels_avx2;
 extern const ck_kernels ck_kernels_avx512;
+extern const ck_single_kernels ck_kernels_single_avx2;
+extern const ck_single_kernels ck_kernels_single_avx512;
 #endif

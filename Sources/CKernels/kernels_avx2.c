@@ -19,6 +19,8 @@
 #include "triangular.inc"
 #include "columns.inc"
 #include "sums.inc"
+#include "jacobian_rows.inc"
+#include "table.inc"
 
 #pragma clang attribute pop
 #endif

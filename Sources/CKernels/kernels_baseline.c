@@ -16,3 +16,5 @@
 #include "triangular.inc"
 #include "columns.inc"
 #include "sums.inc"
+#include "jacobian_rows.inc"
+#include "table.inc"

@@ -7,10 +7,12 @@ public struct ProgramOptions: Sendable, Hashable {
     public var usesGenericRule = false
     /// The points of a block; nil chooses them so that a block's passes stay in cache.
     public var blockSize: Int?
+    /// The precision of the jets.
+    public var precision: JetPrecision
 
-    public init(usesGenericRule: Bool = false, blockSize: Int? = nil) {
+    public init(usesGenericRule: Bool = false, blockSize: Int? = nil, precision: JetPrecision = .double) {
         precondition(blockSize.map { $0 > 0 && $0 % 8 == 0 } ?? true, "a block's points must be a multiple of 8")
-        (self.usesGenericRule, self.blockSize) = (usesGenericRule, blockSize)
+        (self.usesGenericRule, self.blockSize, self.precision) = (usesGenericRule, blockSize, precision)
     }
 }
 

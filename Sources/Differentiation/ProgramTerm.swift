@@ -39,10 +39,10 @@ struct CompiledTerm: Sendable {
     let function: any PointwiseFunction
     let scale: Double
     let count: Int
-    let coordinates: Columns
-    let data: Columns
+    let coordinates: Columns<Double>
+    let data: Columns<Double>
     /// One column, of an integral's weights; nil for a sum of squares.
-    let weights: Columns?
+    let weights: Columns<Double>?
     let rules: JetRules
     /// The points of a tuple.
     let arity: Int
@@ -57,6 +57,7 @@ struct CompiledTerm: Sendable {
     let residualOffset: Int
     /// The points of a full block.
     let blockSize: Int
+    let precision: JetPrecision
 
     enum Input: Sendable {
         /// A channel of one of the network's outputs at a point of the tuple.
@@ -109,25 +110,32 @@ struct CompiledTerm: Sendable {
         secondPartials = function.secondPartials
         residuals = function.residualCount
         self.residualOffset = residualOffset
-        blockSize = options.blockSize ?? CompiledTerm.blockSize(channels: space.count * function.arity)
+        precision = options.precision
+        let padding = precision.padding
+        blockSize =
+            options.blockSize.map { ($0 + padding - 1) / padding * padding }
+            ?? padding * CompiledTerm.blockVectors(channels: space.count * function.arity)
     }
+
+    /// A number of points, filled up to whole vectors.
+    func padded(_ points: Int) -> Int { (points + precision.padding - 1) / precision.padding * precision.padding }
 
     var residualTotal: Int { weights == nil ? residuals * count : 0 }
 
-    /// About 256 rows, so that a block's passes stay in cache, of an odd number of vectors' points, so that the columns of its
-    /// matrices do not fall on the same few cache lines. Burgers, 10 000 points, one core, 24 / 40 / 56 / 72 points a block: 8 × 20
+    /// About 256 rows (of Double; as many bytes of Float), so that a block's passes stay in cache, of an odd number of vectors' points, so that the
+    /// columns of its matrices do not fall on the same few cache lines. Burgers, 10 000 points, one core, 24 / 40 / 56 / 72 points a block: 8 × 20
     /// 9.1 / 8.5 / 8.4 / 8.4 ms; 4 × 50 19.9 / 19.1 / 18.9 / 18.2 ms; 4 × 128 113 / 106 / 103 / 101 ms. With very many channels, as
     /// a Laplacian in 100 dimensions has, a single vector.
-    private static func blockSize(channels: Int) -> Int { 8 * min(max(256 / (8 * channels), channels < 24 ? 3 : 1) | 1, 31) }
+    private static func blockVectors(channels: Int) -> Int { min(max(256 / (8 * channels), channels < 24 ? 3 : 1) | 1, 31) }
 }
 
 /// Columns of equal length in one piece of memory that never changes.
 // Sendable: the memory is written in `init` only.
-final class Columns: @unchecked Sendable {
-    private let base: MutableDoubles
+final class Columns<Scalar: BinaryFloatingPoint & Sendable>: @unchecked Sendable {
+    private let base: MutableNumbers<Scalar>
     let count: Int
 
-    init(_ columns: [[Double]], count: Int) {
+    init(_ columns: [[Scalar]], count: Int) {
         self.count = count
         base = .allocate(capacity: max(1, columns.count * count))
         for (i, column) in columns.enumerated() {
@@ -139,5 +147,5 @@ final class Columns: @unchecked Sendable {
 
     deinit { base.deallocate() }
 
-    func column(_ i: Int) -> Doubles { Doubles(base + i * count) }
+    func column(_ i: Int) -> Numbers<Scalar> { Numbers(base + i * count) }
 }

@@ -126,6 +126,8 @@ public struct PerceptronSettings: ModelConfiguration, Hashable {
     /// The fields are outputScale·(network's output) + outputOffset.
     public var outputScale = 1.0
     public var outputOffset = 0.0
+    /// The precision of the layers and their derivatives in training.
+    public var precision = JetPrecision.double
 
     public init() {}
 
@@ -158,6 +160,9 @@ public struct PerceptronSettings: ModelConfiguration, Hashable {
             .flag("trainsSlopes", \.trainsSlopes, meaning: "whether each unit's activation has a trained slope (plain structure)"),
             .number("outputScale", \.outputScale, in: .positive, meaning: "what the network's outputs are multiplied by"),
             .number("outputOffset", \.outputOffset, meaning: "what is added to the network's outputs"),
+            .choice(
+                "precision", \.precision,
+                meaning: "of the layers and their derivatives in training: single is about twice as fast and good to some 1e-6"),
         ]
     }
 
@@ -165,6 +170,11 @@ public struct PerceptronSettings: ModelConfiguration, Hashable {
     ///
     /// With `periods`, one for each coordinate and nil where it has none, the model is periodic: a ``PeriodicEmbedding`` comes first.
     public func model(over ranges: [ClosedRange<Double>], outputs: Int, periods: [Double?] = []) throws -> any NetworkModel {
+        let model = try doubleModel(over: ranges, outputs: outputs, periods: periods)
+        return precision == .double ? model : ModelInSinglePrecision(base: model)
+    }
+
+    private func doubleModel(over ranges: [ClosedRange<Double>], outputs: Int, periods: [Double?]) throws -> any NetworkModel {
         let perceptron = try perceptron(over: ranges, outputs: outputs)
         guard periods.isEmpty || periods.count == ranges.count else {
             throw ModelError("\(periods.count) periods for \(ranges.count) coordinates: each needs one, or nil")

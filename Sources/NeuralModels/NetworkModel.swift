@@ -5,9 +5,12 @@ import OptimizationCore
 public protocol NetworkModel: Model {
     /// The network that programs are built on. Its parameters lie in the order of ``OptimizationCore/Model/layout``.
     var network: Network { get }
+    /// The precision in which a loss passes through it; double by default. What is evaluated to look at a model is double anyhow.
+    var precision: JetPrecision { get }
 }
 
 extension NetworkModel {
+    public var precision: JetPrecision { .double }
     /// The number of coordinates.
     public var inputCount: Int { network.inputs }
     /// The number of fields.

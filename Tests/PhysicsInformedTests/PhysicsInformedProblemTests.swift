@@ -188,6 +188,29 @@ import Testing
         #expect(throws: ArchiveError.self) { try base.restoringRevisions(from: archive) }
     }
 
+    /// In single precision the loss is another to some digits; what is looked at is the same to the bit; revisions keep the precision.
+    @Test func singlePrecisionIsTheTrainedLossOnly() throws {
+        let model = try MultilayerPerceptron(inputs: 2, hidden: [12, 12], outputs: 2)
+        let pde = CoupledWaves()
+        let (double, single) = try (
+            PhysicsInformedProblem(pde, model: model, points: smallPlan, seed: 1, identity: .scalar(pde.name)),
+            PhysicsInformedProblem(
+                pde, model: ModelInSinglePrecision(base: model), points: smallPlan, seed: 1, identity: .scalar(pde.name))
+        )
+        let θ = start(double).values
+        #expect(start(single).values == θ)
+        func compare(_ a: PhysicsInformedProblem, _ b: PhysicsInformedProblem) throws {
+            let (x, y) = (try a.lossAndGradient(at: θ), try b.lossAndGradient(at: θ))
+            #expect(x.loss.total != y.loss.total && abs(x.loss.total / y.loss.total - 1) < 1e-5)
+            #expect(x.gradient != y.gradient && (x.gradient - y.gradient).norm < 1e-5 * y.gradient.norm)
+        }
+        try compare(single, double)
+        let revision = WeightRevision([(double.terms[0], 2)], reason: "a test")
+        try compare(try single.revised(by: revision), try double.revised(by: revision))
+        #expect(try single.monitorLoss(at: θ) == double.monitorLoss(at: θ))
+        #expect(try single.referenceError(at: θ) == double.referenceError(at: θ))
+    }
+
     /// The plan says which form of JJᵀ is taken and what it costs, a setting overrides it, and all forms give the same matrix.
     @Test func theFormOfTheKernelIsToldAndOverridable() throws {
         let model = try MultilayerPerceptron(inputs: 2, hidden: [40, 40], outputs: 2)

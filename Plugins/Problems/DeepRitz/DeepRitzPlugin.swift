@@ -30,7 +30,7 @@ public struct DeepRitzSetup: ProblemConfiguration, Hashable {
     /// The problem with its type. Nothing of it is drawn at random.
     public func problem() throws -> PoissonEnergy {
         try PoissonEnergy(
-            frequency: frequency, model: try network.perceptron(over: [0...1], outputs: 1),
+            frequency: frequency, model: try network.model(over: [0...1], outputs: 1),
             quadrature: try CompositeGaussLegendre(elements: elements, nodesPerElement: nodesPerElement), identity: settings)
     }
 }

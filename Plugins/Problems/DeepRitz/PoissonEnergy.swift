@@ -54,11 +54,11 @@ public struct PoissonEnergy: Sendable {
         let κ = Double(frequency) * .pi
         density = try Self.trace { u, x in 0.5 * u.x * u.x - κ * κ * sin(κ * x) * u }
         taken = Array(quadrature.nodes.indices)
-        program = Self.program(density, model, quadrature.nodes, quadrature.weights)
+        program = Self.program(density, model, quadrature.nodes, quadrature.weights, model.precision)
         // Other elements, and other nodes in each.
         let elements = (3 * (quadrature.mesh.count - 1) + 1) / 2
         let finer = try CompositeGaussLegendre(elements: elements, nodesPerElement: quadrature.nodesPerElement + 1)
-        monitor = Self.program(density, model, finer.nodes, finer.weights)
+        monitor = Self.program(density, model, finer.nodes, finer.weights, .double)
         error = ErrorMeasure(κ: κ, value: try Self.trace { u, _ in u })
     }
 
@@ -66,7 +66,7 @@ public struct PoissonEnergy: Sendable {
     public var leastEnergy: Double { -0.25 * (Double(frequency) * .pi) * (Double(frequency) * .pi) }
 
     /// u_θ at some points.
-    public func solution(at x: [Double], parameters θ: Vector) -> [Double] { error.solution(program, x, θ) }
+    public func solution(at x: [Double], parameters θ: Vector) -> [Double] { error.solution(monitor, x, θ) }
 
     /// Writes an expression of u = x(1 − x)N and x.
     private static func trace(_ body: (_ u: Expression, _ x: Expression) -> Expression) throws -> CompiledResidual {
@@ -76,10 +76,11 @@ public struct PoissonEnergy: Sendable {
     }
 
     private static func program(
-        _ density: CompiledResidual, _ model: any NetworkModel, _ nodes: [Double], _ weights: [Double]
+        _ density: CompiledResidual, _ model: any NetworkModel, _ nodes: [Double], _ weights: [Double], _ precision: JetPrecision
     ) -> Program {
         Program(
-            network: model.network, terms: [ProgramTerm(name: "energy", integrand: density, points: [nodes], weights: weights)])
+            network: model.network, terms: [ProgramTerm(name: "energy", integrand: density, points: [nodes], weights: weights)],
+            options: ProgramOptions(precision: precision))
     }
 
     private static func checkSpan(of rule: CompositeGaussLegendre) throws {
@@ -92,7 +93,7 @@ public struct PoissonEnergy: Sendable {
     private func by(_ rule: CompositeGaussLegendre, version: Int) -> PoissonEnergy {
         var copy = self
         (copy.quadrature, copy.version, copy.taken) = (rule, version, Array(rule.nodes.indices))
-        copy.program = Self.program(density, model, rule.nodes, rule.weights)
+        copy.program = Self.program(density, model, rule.nodes, rule.weights, model.precision)
         return copy
     }
 }
@@ -143,7 +144,8 @@ extension PoissonEnergy: SampledProblem {
         view.taken = indices.map { taken[$0] }
         let share = Double(quadrature.nodes.count) / Double(view.taken.count)
         view.program = Self.program(
-            density, model, view.taken.map { quadrature.nodes[$0] }, view.taken.map { share * quadrature.weights[$0] })
+            density, model, view.taken.map { quadrature.nodes[$0] }, view.taken.map { share * quadrature.weights[$0] },
+            model.precision)
         return view
     }
 }
@@ -152,13 +154,13 @@ extension PoissonEnergy: MonitoredProblem, ReferencedProblem {
     /// The energy by a rule of its own, which shows a network that fits the training rule's nodes instead of the solution.
     public func monitorLoss(at θ: Vector) -> Double? { monitor.loss(at: θ) }
     /// ‖u_θ − u*‖₂ / ‖u*‖₂ on 2 001 points, both ends included.
-    public func referenceError(at θ: Vector) -> Double? { error.measure(program, θ).relativeL2 }
+    public func referenceError(at θ: Vector) -> Double? { error.measure(monitor, θ).relativeL2 }
 }
 
 extension PoissonEnergy: FreshlyReferencedProblem {
     /// On a grid of other points than the 2 001 of the run's own error.
     public func freshErrors(at θ: Vector, grid: [Int]?) throws -> ReferenceErrors? {
-        error.measure(program, θ, points: try freshGrid(grid, besides: [ErrorMeasure.points])[0])
+        error.measure(monitor, θ, points: try freshGrid(grid, besides: [ErrorMeasure.points])[0])
     }
 }
 
@@ -175,7 +177,7 @@ extension PoissonEnergy: PredictingProblem, PicturedProblem {
         var values = solution(at: points.elements, parameters: θ)
         if extras.contains(.derivatives) {
             columns.append(.init("u_x", meaning: "∂u/∂x"))
-            values += program.values(of: try Self.trace { u, _ in u.x }, at: [points.elements], parameters: θ)[0]
+            values += monitor.values(of: try Self.trace { u, _ in u.x }, at: [points.elements], parameters: θ)[0]
         }
         return Prediction(columns, values: Matrix(rows: points.rows, columns: columns.count, elements: values))
     }

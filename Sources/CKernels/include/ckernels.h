@@ -78,7 +78,7 @@ typedef struct {
     int32_t shape;
     const int32_t *starts;
     const ck_pair *pairs;
-    const double *coefficients;
+    const void *coefficients;  // of the kernels' precision
 } ck_jet;
 
 // Jets of `features` features at `count` points (a multiple of 8): channel c of feature j at j·C·count + c·count, with

@@ -1,8 +1,5 @@
 import CKernels
 
-typealias Doubles = UnsafePointer<Double>
-typealias MutableDoubles = UnsafeMutablePointer<Double>
-
 /// How jets pass the element-wise maps of a network, for one set of channels.
 struct JetRules: Sendable {
     let space: JetSpace
@@ -21,24 +18,24 @@ struct JetRules: Sendable {
         product = needsProducts ? space.productRule() : []
     }
 
-    /// How many doubles of scratch the rules need for `count` points.
+    /// How many numbers of scratch the rules need for `count` points.
     func scratchCount(points count: Int) -> Int {
         polynomials == nil ? count : (2 * space.count + Activation.highestDerivative + 1) * count
     }
 }
 
 /// What the rules of a layer see of a block of points: the channels, the points, and where scratch is.
-struct JetPass {
+struct JetPass<S: JetScalar> {
     let rules: JetRules
     /// The points of a tuple: 1, but for residuals that tie several points together.
     let arity: Int
     /// The tuples of the block, padded to a multiple of 8.
     let tuples: Int
     /// The points' coordinates, a column of `count` each.
-    let coordinates: Doubles
+    let coordinates: Numbers<S>
     /// The pointwise factors of operators, a column of `count` each.
-    let coefficients: Doubles
-    let scratch: MutableDoubles
+    let coefficients: Numbers<S>
+    let scratch: MutableNumbers<S>
 
     var space: JetSpace { rules.space }
     /// The points that go through the network: those of all tuples, point 0 of every tuple first.
@@ -52,34 +49,35 @@ struct JetPass {
 // Forwards, backwards, and the tangents of both: `features` features of `count` points, channel c of feature j at (j·C + c)·count.
 extension JetPass {
     /// z₀ ← z₀ + bias, h ← the jet of σ(z).
-    func activate(_ σ: ActivationFunction, _ features: Int, bias: Doubles, z: MutableDoubles, h: MutableDoubles) {
+    func activate(_ σ: ActivationFunction, _ features: Int, bias: Numbers<S>, z: MutableNumbers<S>, h: MutableNumbers<S>) {
         if let code = kernelCode(of: σ) {
-            return space.withKernelView(coefficients) { ck_jet_forward($0, code, count, features, bias, z, h) }
+            return space.withKernelView(coefficients) { S.activate($0, code, count, features, bias, z, h) }
         }
         let tables = tables
         for j in 0..<features {
             let at = j * rows
-            ck_add_constant(count, bias[j], z + at)
-            apply(tables.forward, σ, order: space.order, [Doubles(z + at)], to: [h + at])
+            S.addConstant(count, bias[j], z + at)
+            apply(tables.forward, σ, order: space.order, [Numbers(z + at)], to: [h + at])
         }
     }
 
     /// g: h̄ → z̄.
-    func activateReverse(_ σ: ActivationFunction, _ features: Int, z: Doubles, h: Doubles, g: MutableDoubles) {
+    func activateReverse(_ σ: ActivationFunction, _ features: Int, z: Numbers<S>, h: Numbers<S>, g: MutableNumbers<S>) {
         if let code = kernelCode(of: σ) {
-            return space.withKernelView(coefficients) { ck_jet_reverse($0, code, count, features, z, h, g) }
+            return space.withKernelView(coefficients) { S.activateReverse($0, code, count, features, z, h, g) }
         }
         let tables = tables
         for j in 0..<features {
             let at = j * rows
-            apply(tables.reverse, σ, order: space.order + 1, [z + at, z + at, Doubles(g + at)], to: [g + at])
+            apply(tables.reverse, σ, order: space.order + 1, [z + at, z + at, Numbers(g + at)], to: [g + at])
         }
     }
 
     /// ḣ from ż.
-    func activateTangent(_ σ: ActivationFunction, _ features: Int, z: Doubles, h: Doubles, zdot: Doubles, hdot: MutableDoubles) {
+    func activateTangent(_ σ: ActivationFunction, _ features: Int, z: Numbers<S>, h: Numbers<S>, zdot: Numbers<S>, hdot: MutableNumbers<S>)
+    {
         if let code = kernelCode(of: σ) {
-            return space.withKernelView(coefficients) { ck_jet_tangent($0, code, count, features, z, h, zdot, hdot) }
+            return space.withKernelView(coefficients) { S.activateTangent($0, code, count, features, z, h, zdot, hdot) }
         }
         let tables = tables
         for j in 0..<features {
@@ -90,16 +88,17 @@ extension JetPass {
 
     /// (g, ġ): (h̄, its tangent) → (z̄, its tangent).
     func activateTangentReverse(
-        _ σ: ActivationFunction, _ features: Int, z: Doubles, h: Doubles, zdot: Doubles, g: MutableDoubles, gdot: MutableDoubles
+        _ σ: ActivationFunction, _ features: Int, z: Numbers<S>, h: Numbers<S>, zdot: Numbers<S>, g: MutableNumbers<S>,
+        gdot: MutableNumbers<S>
     ) {
         if let code = kernelCode(of: σ) {
-            return space.withKernelView(coefficients) { ck_jet_tangent_reverse($0, code, count, features, z, h, zdot, g, gdot) }
+            return space.withKernelView(coefficients) { S.activateTangentReverse($0, code, count, features, z, h, zdot, g, gdot) }
         }
         let tables = tables
         for j in 0..<features {
             let at = j * rows
             apply(
-                tables.tangentReverse, σ, order: space.order + 2, [z + at, zdot + at, Doubles(g + at), Doubles(gdot + at)],
+                tables.tangentReverse, σ, order: space.order + 2, [z + at, zdot + at, Numbers(g + at), Numbers(gdot + at)],
                 to: [g + at, gdot + at])
         }
     }
@@ -117,18 +116,18 @@ extension JetPass {
 
     /// Evaluates a table for one feature; `groups` are C columns each, and so are the outputs.
     private func apply(
-        _ table: [ck_monomial], _ σ: ActivationFunction, order: Int, _ groups: [Doubles], to outputs: [MutableDoubles]
+        _ table: [ck_monomial], _ σ: ActivationFunction, order: Int, _ groups: [Numbers<S>], to outputs: [MutableNumbers<S>]
     ) {
         let (channels, count) = (space.count, count)
         let size = channels * count
         let results = scratch + (Activation.highestDerivative + 1) * count
-        σ.derivatives(upTo: order, count: count, at: groups[0], into: scratch)
+        S.derivatives(of: σ, upTo: order, count: count, at: groups[0], into: scratch)
         let columnCount = JetPolynomials.groups * channels + space.coefficientCount
-        withUnsafeTemporaryAllocation(of: Doubles?.self, capacity: columnCount) { columns in
+        withUnsafeTemporaryAllocation(of: Numbers<S>?.self, capacity: columnCount) { columns in
             columns.initialize(repeating: nil)
             for (g, group) in groups.enumerated() { for c in 0..<channels { columns[g * channels + c] = group + c * count } }
             for k in 0..<space.coefficientCount { columns[JetPolynomials.groups * channels + k] = coefficients + k * count }
-            ck_jet_polynomial(count, table, table.count, columns.baseAddress, scratch, results)
+            S.polynomial(count, table, columns.baseAddress, scratch, results)
         }
         for (i, output) in outputs.enumerated() { output.update(from: results + i * size, count: size) }
     }
@@ -139,7 +138,7 @@ extension JetPass {
 // Whether a target is added to or written is `accumulating`.
 extension JetPass {
     /// h = a·b, feature by feature.
-    func multiply(_ features: Int, _ a: Doubles, _ b: Doubles, accumulating: Bool = false, into h: MutableDoubles) {
+    func multiply(_ features: Int, _ a: Numbers<S>, _ b: Numbers<S>, accumulating: Bool = false, into h: MutableNumbers<S>) {
         if !accumulating { h.update(repeating: 0, count: features * rows) }
         for j in 0..<features {
             let at = j * rows
@@ -150,7 +149,7 @@ extension JetPass {
     }
 
     /// ā from h̄ and b: the transpose of `multiply` in its first factor.
-    func multiplyReverse(_ features: Int, cotangent: Doubles, second b: Doubles, accumulating: Bool, into abar: MutableDoubles) {
+    func multiplyReverse(_ features: Int, cotangent: Numbers<S>, second b: Numbers<S>, accumulating: Bool, into abar: MutableNumbers<S>) {
         if !accumulating { abar.update(repeating: 0, count: features * rows) }
         for j in 0..<features {
             let at = j * rows
@@ -161,7 +160,7 @@ extension JetPass {
     }
 
     /// b̄ from h̄ and a: the transpose of `multiply` in its second factor.
-    func multiplyReverse(_ features: Int, cotangent: Doubles, first a: Doubles, accumulating: Bool, into bbar: MutableDoubles) {
+    func multiplyReverse(_ features: Int, cotangent: Numbers<S>, first a: Numbers<S>, accumulating: Bool, into bbar: MutableNumbers<S>) {
         if !accumulating { bbar.update(repeating: 0, count: features * rows) }
         for j in 0..<features {
             let at = j * rows
@@ -171,10 +170,10 @@ extension JetPass {
         }
     }
 
-    private func add(_ part: JetSpace.ProductPart, _ x: Doubles, _ y: Doubles, to target: MutableDoubles) {
-        guard let column = part.column else { return ck_add_product(count, part.coefficient, x, y, target) }
+    private func add(_ part: JetSpace.ProductPart, _ x: Numbers<S>, _ y: Numbers<S>, to target: MutableNumbers<S>) {
+        guard let column = part.column else { return S.addProduct(count, S(part.coefficient), x, y, target) }
         scratch.update(repeating: 0, count: count)
-        ck_add_product(count, part.coefficient, x, coefficients + column * count, scratch)
-        ck_add_product(count, 1, scratch, y, target)
+        S.addProduct(count, S(part.coefficient), x, coefficients + column * count, scratch)
+        S.addProduct(count, 1, scratch, y, target)
     }
 }

@@ -92,7 +92,7 @@ struct JetSpace: Sendable {
 
     /// Calls `body` with the space as the fast kernels see it, pointwise coefficients lying at `coefficients`. Orders ≤ 2 only.
     @inline(__always)
-    func withKernelView<R>(_ coefficients: Doubles, _ body: (UnsafePointer<ck_jet>) -> R) -> R {
+    func withKernelView<R>(_ coefficients: UnsafeRawPointer, _ body: (UnsafePointer<ck_jet>) -> R) -> R {
         pairs.withUnsafeBufferPointer { pairs in
             starts.withUnsafeBufferPointer { starts in
                 var view = ck_jet(

@@ -7,35 +7,35 @@ struct SumLayer: ParameterFreeLayer {
     let constant: Double
     var savedWidth: Int { 0 }
 
-    func forward(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory) {
+    func forward<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>) {
         combine(pass, m.x(0), m.x(factors.count - 1), into: m.h)
-        if constant != 0 { for j in 0..<outputs { ck_add_constant(pass.count, constant, m.h + j * pass.rows) } }
+        if constant != 0 { for j in 0..<outputs { S.addConstant(pass.count, S(constant), m.h + j * pass.rows) } }
     }
 
-    private func combine(_ pass: JetPass, _ a: Doubles, _ b: Doubles, into h: MutableDoubles) {
+    private func combine<S: JetScalar>(_ pass: JetPass<S>, _ a: Numbers<S>, _ b: Numbers<S>, into h: MutableNumbers<S>) {
         let count = outputs * pass.rows
         h.update(repeating: 0, count: count)
-        ck_axpy(count, factors[0], a, h)
-        if factors.count > 1 { ck_axpy(count, factors[1], b, h) }
+        S.axpy(count, S(factors[0]), a, h)
+        if factors.count > 1 { S.axpy(count, S(factors[1]), b, h) }
     }
 
-    private func hand(_ pass: JetPass, _ factor: Double, _ g: Doubles, accumulating: Bool, to xbar: MutableDoubles) {
+    private func hand<S: JetScalar>(_ pass: JetPass<S>, _ factor: Double, _ g: Numbers<S>, accumulating: Bool, to xbar: MutableNumbers<S>) {
         let count = outputs * pass.rows
         if !accumulating { xbar.update(repeating: 0, count: count) }
-        ck_axpy(count, factor, g, xbar)
+        S.axpy(count, S(factor), g, xbar)
     }
 
-    func reverse(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, gradient: MutableDoubles?) {
+    func reverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>, gradient: MutableDoubles?) {
         for (i, factor) in factors.enumerated() {
             if let xbar = m.xbar(i) { hand(pass, factor, m.g, accumulating: xbar.accumulates, to: xbar.value) }
         }
     }
 
-    func tangent(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory) {
+    func tangent<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>) {
         combine(pass, m.xdot(0), m.xdot(factors.count - 1), into: m.hdot)
     }
 
-    func tangentReverse(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory, product: MutableDoubles) {
+    func tangentReverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>, product: MutableDoubles) {
         for (i, factor) in factors.enumerated() {
             guard let xbar = m.xbar(i) else { continue }
             hand(pass, factor, m.g, accumulating: xbar.accumulates, to: xbar.value)
@@ -49,9 +49,11 @@ struct ProductLayer: ParameterFreeLayer {
     let outputs: Int
     var savedWidth: Int { 0 }
 
-    func forward(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory) { pass.multiply(outputs, m.x(0), m.x(1), into: m.h) }
+    func forward<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>) {
+        pass.multiply(outputs, m.x(0), m.x(1), into: m.h)
+    }
 
-    func reverse(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, gradient: MutableDoubles?) {
+    func reverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>, gradient: MutableDoubles?) {
         if let abar = m.xbar(0) {
             pass.multiplyReverse(outputs, cotangent: m.g, second: m.x(1), accumulating: abar.accumulates, into: abar.value)
         }
@@ -60,12 +62,12 @@ struct ProductLayer: ParameterFreeLayer {
         }
     }
 
-    func tangent(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory) {
+    func tangent<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>) {
         pass.multiply(outputs, m.xdot(0), m.x(1), into: m.hdot)
         pass.multiply(outputs, m.x(0), m.xdot(1), accumulating: true, into: m.hdot)
     }
 
-    func tangentReverse(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory, product: MutableDoubles) {
+    func tangentReverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>, product: MutableDoubles) {
         if let abar = m.xbar(0) {
             pass.multiplyReverse(outputs, cotangent: m.g, second: m.x(1), accumulating: abar.accumulates, into: abar.value)
             pass.multiplyReverse(outputs, cotangent: m.gdot, second: m.x(1), accumulating: abar.accumulates, into: abar.tangent)
@@ -89,7 +91,7 @@ struct SelectionLayer: ParameterFreeLayer {
     var savedWidth: Int { 0 }
 
     /// Calls `body` with each input, the place of its part in the output and in the input, and the length of that part.
-    private func forEachPart(_ pass: JetPass, _ body: (_ input: Int, _ output: Int, _ source: Int, _ count: Int) -> Void) {
+    private func forEachPart<S: JetScalar>(_ pass: JetPass<S>, _ body: (_ input: Int, _ output: Int, _ source: Int, _ count: Int) -> Void) {
         var next = 0
         for (input, range) in ranges.enumerated() {
             body(input, next * pass.rows, range.lowerBound * pass.rows, range.count * pass.rows)
@@ -97,31 +99,31 @@ struct SelectionLayer: ParameterFreeLayer {
         }
     }
 
-    func forward(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory) {
+    func forward<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>) {
         forEachPart(pass) { input, output, source, count in (m.h + output).update(from: m.x(input) + source, count: count) }
     }
 
-    func tangent(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory) {
+    func tangent<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>) {
         forEachPart(pass) { input, output, source, count in (m.hdot + output).update(from: m.xdot(input) + source, count: count) }
     }
 
-    func reverse(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, gradient: MutableDoubles?) {
+    func reverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>, gradient: MutableDoubles?) {
         forEachPart(pass) { input, output, source, count in
             guard let xbar = m.xbar(input) else { return }
             if !xbar.accumulates { xbar.value.update(repeating: 0, count: widths[input] * pass.rows) }
-            ck_axpy(count, 1, m.g + output, xbar.value + source)
+            S.axpy(count, 1, m.g + output, xbar.value + source)
         }
     }
 
-    func tangentReverse(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory, product: MutableDoubles) {
+    func tangentReverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>, product: MutableDoubles) {
         forEachPart(pass) { input, output, source, count in
             guard let xbar = m.xbar(input) else { return }
             if !xbar.accumulates {
                 xbar.value.update(repeating: 0, count: widths[input] * pass.rows)
                 xbar.tangent.update(repeating: 0, count: widths[input] * pass.rows)
             }
-            ck_axpy(count, 1, m.g + output, xbar.value + source)
-            ck_axpy(count, 1, m.gdot + output, xbar.tangent + source)
+            S.axpy(count, 1, m.g + output, xbar.value + source)
+            S.axpy(count, 1, m.gdot + output, xbar.tangent + source)
         }
     }
 }

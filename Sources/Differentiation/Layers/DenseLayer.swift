@@ -21,9 +21,9 @@ struct DenseLayer: JetLayer {
 
     // W is stored by rows, in × out: as a column-major matrix it is Wᵀ ∈ ℝᵒᵘᵗˣⁱⁿ.
 
-    func forward(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory) {
+    func forward<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>) {
         let affine = activation == nil ? m.h : m.z
-        BlockProducts.forward(rows: pass.rows, inputs: inputs, outputs: outputs, x: m.x(), w: θ, into: affine)
+        S.forwardProduct(rows: pass.rows, inputs: inputs, outputs: outputs, x: m.x(), w: θ, accumulating: false, into: affine)
         if let activation {
             pass.activate(activation, outputs, bias: θ + biasOffset, z: m.z, h: m.h)
         } else {
@@ -31,72 +31,72 @@ struct DenseLayer: JetLayer {
         }
     }
 
-    private func addBias(_ pass: JetPass, _ w: Doubles, to columns: MutableDoubles) {
+    private func addBias<S: JetScalar>(_ pass: JetPass<S>, _ w: Numbers<S>, to columns: MutableNumbers<S>) {
         guard hasBias else { return }
-        for j in 0..<outputs { ck_add_constant(pass.count, w[biasOffset + j], columns + j * pass.rows) }
+        for j in 0..<outputs { S.addConstant(pass.count, w[biasOffset + j], columns + j * pass.rows) }
     }
 
-    private func addSums(_ pass: JetPass, of columns: Doubles, to gradient: MutableDoubles) {
+    private func addSums<S: JetScalar>(_ pass: JetPass<S>, of columns: Numbers<S>, to gradient: MutableDoubles) {
         guard hasBias else { return }
-        for j in 0..<outputs { gradient[biasOffset + j] += ck_sum(pass.count, columns + j * pass.rows) }
+        for j in 0..<outputs { gradient[biasOffset + j] += S.sum(pass.count, columns + j * pass.rows) }
     }
 
-    func reverse(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, gradient: MutableDoubles?) {
+    func reverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>, gradient: MutableDoubles?) {
         let rows = pass.rows
         if let activation { pass.activateReverse(activation, outputs, z: m.z, h: m.h, g: m.g) }
         if let gradient {
-            BlockProducts.weights(rows: rows, inputs: inputs, outputs: outputs, x: m.x(), y: m.g, into: gradient)
+            S.weightProduct(rows: rows, inputs: inputs, outputs: outputs, x: m.x(), y: m.g, into: gradient)
             addSums(pass, of: m.g, to: gradient)
         }
         if let xbar = m.xbar() {
-            BlockProducts.backward(
+            S.backwardProduct(
                 rows: rows, inputs: inputs, outputs: outputs, y: m.g, w: θ, accumulating: xbar.accumulates, into: xbar.value)
         }
     }
 
     var parameterStride: Int { outputs }
 
-    func jacobianRows(
-        _ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, points: Int, parameters: Range<Int>, out: MutableDoubles, leading: Int
+    func jacobianRows<S: JetScalar>(
+        _ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>, points: Int, parameters: Range<Int>, out: MutableDoubles, leading: Int
     ) {
         let features = (parameters.lowerBound / outputs)..<(parameters.upperBound / outputs)
         let weights = features.clamped(to: 0..<inputs)
         // A channel's points are those of the tuples' points one after another: as many channels more.
-        ck_jacobian_rows(
+        S.jacobianRows(
             points, pass.tuples, pass.space.count * pass.arity, weights.count, outputs, m.x() + weights.lowerBound * pass.rows, m.g, out,
             leading)
         guard hasBias, features.contains(inputs) else { return }
         let biases = out + weights.count * outputs * leading
         for j in 0..<outputs {
             let (column, entry) = (m.g + j * pass.rows, biases + j * leading)
-            entry.update(from: column, count: points)
-            for point in 1..<max(pass.arity, 1) { ck_axpy(points, 1, column + point * pass.tuples, entry) }
+            S.copy(points, Numbers(column), to: entry)
+            for point in 1..<max(pass.arity, 1) { S.axpyWide(points, 1, column + point * pass.tuples, entry) }
         }
     }
 
-    func tangent(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory) {
+    func tangent<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>) {
         let rows = pass.rows
         let affine = activation == nil ? m.hdot : m.zdot
-        BlockProducts.forward(rows: rows, inputs: inputs, outputs: outputs, x: m.xdot(), w: θ, into: affine)
-        BlockProducts.forward(rows: rows, inputs: inputs, outputs: outputs, x: m.x(), w: v, accumulating: true, into: affine)
+        S.forwardProduct(rows: rows, inputs: inputs, outputs: outputs, x: m.xdot(), w: θ, accumulating: false, into: affine)
+        S.forwardProduct(rows: rows, inputs: inputs, outputs: outputs, x: m.x(), w: v, accumulating: true, into: affine)
         addBias(pass, v, to: affine)
         if let activation { pass.activateTangent(activation, outputs, z: m.z, h: m.h, zdot: m.zdot, hdot: m.hdot) }
     }
 
-    func tangentReverse(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory, product: MutableDoubles) {
+    func tangentReverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>, product: MutableDoubles) {
         let rows = pass.rows
         if let activation {
             pass.activateTangentReverse(activation, outputs, z: m.z, h: m.h, zdot: m.zdot, g: m.g, gdot: m.gdot)
         }
-        BlockProducts.weights(rows: rows, inputs: inputs, outputs: outputs, x: m.x(), y: m.gdot, into: product)
-        BlockProducts.weights(rows: rows, inputs: inputs, outputs: outputs, x: m.xdot(), y: m.g, into: product)
+        S.weightProduct(rows: rows, inputs: inputs, outputs: outputs, x: m.x(), y: m.gdot, into: product)
+        S.weightProduct(rows: rows, inputs: inputs, outputs: outputs, x: m.xdot(), y: m.g, into: product)
         addSums(pass, of: m.gdot, to: product)
         if let xbar = m.xbar() {
             let accumulates = xbar.accumulates
-            BlockProducts.backward(
+            S.backwardProduct(
                 rows: rows, inputs: inputs, outputs: outputs, y: m.gdot, w: θ, accumulating: accumulates, into: xbar.tangent)
-            BlockProducts.backward(rows: rows, inputs: inputs, outputs: outputs, y: m.g, w: v, accumulating: true, into: xbar.tangent)
-            BlockProducts.backward(
+            S.backwardProduct(rows: rows, inputs: inputs, outputs: outputs, y: m.g, w: v, accumulating: true, into: xbar.tangent)
+            S.backwardProduct(
                 rows: rows, inputs: inputs, outputs: outputs, y: m.g, w: θ, accumulating: accumulates, into: xbar.value)
         }
     }

@@ -12,53 +12,53 @@ struct ActivationLayer: ParameterFreeLayer {
     let activation: ActivationFunction
     /// The features that σ is applied to.
     let range: Range<Int>
-    private let noBias: Columns
+    private let noBias: Constants
 
     init(outputs: Int, activation: ActivationFunction, range: Range<Int>) {
         precondition(range.lowerBound >= 0 && range.upperBound <= outputs, "features \(range) of \(outputs)")
         (self.outputs, self.activation, self.range) = (outputs, activation, range)
-        noBias = Columns([Array(repeating: 0, count: range.count)], count: range.count)
+        noBias = Constants(Array(repeating: 0, count: range.count))
     }
 
     var savedWidth: Int { range.count }
     var element: ActivationFunction? { activation }
 
     /// Copies the features that σ leaves alone.
-    private func copyOthers(_ pass: JetPass, _ x: Doubles, to y: MutableDoubles, accumulating: Bool = false) {
+    private func copyOthers<S: JetScalar>(_ pass: JetPass<S>, _ x: Numbers<S>, to y: MutableNumbers<S>, accumulating: Bool = false) {
         for part in [0..<range.lowerBound, range.upperBound..<outputs] {
             let (at, count) = (part.lowerBound * pass.rows, part.count * pass.rows)
-            if accumulating { ck_axpy(count, 1, x + at, y + at) } else { (y + at).update(from: x + at, count: count) }
+            if accumulating { S.axpy(count, 1, x + at, y + at) } else { (y + at).update(from: x + at, count: count) }
         }
     }
 
-    func forward(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory) {
+    func forward<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>) {
         let at = range.lowerBound * pass.rows
         m.z.update(from: m.x() + at, count: range.count * pass.rows)
-        pass.activate(activation, range.count, bias: noBias.column(0), z: m.z, h: m.h + at)
+        pass.activate(activation, range.count, bias: S.constants(noBias), z: m.z, h: m.h + at)
         copyOthers(pass, m.x(), to: m.h)
     }
 
     /// x̄ (or its tangent) from a cotangent of h in which σ's features are those of z already.
-    private func hand(_ pass: JetPass, _ g: Doubles, accumulating: Bool, to xbar: MutableDoubles) {
+    private func hand<S: JetScalar>(_ pass: JetPass<S>, _ g: Numbers<S>, accumulating: Bool, to xbar: MutableNumbers<S>) {
         let count = outputs * pass.rows
-        if accumulating { ck_axpy(count, 1, g, xbar) } else { xbar.update(from: g, count: count) }
+        if accumulating { S.axpy(count, 1, g, xbar) } else { xbar.update(from: g, count: count) }
     }
 
-    func reverse(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, gradient: MutableDoubles?) {
+    func reverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>, gradient: MutableDoubles?) {
         guard let xbar = m.xbar() else { return }
         let at = range.lowerBound * pass.rows
         pass.activateReverse(activation, range.count, z: m.z, h: m.h + at, g: m.g + at)
         hand(pass, m.g, accumulating: xbar.accumulates, to: xbar.value)
     }
 
-    func tangent(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory) {
+    func tangent<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>) {
         let at = range.lowerBound * pass.rows
         m.zdot.update(from: m.xdot() + at, count: range.count * pass.rows)
         pass.activateTangent(activation, range.count, z: m.z, h: m.h + at, zdot: m.zdot, hdot: m.hdot + at)
         copyOthers(pass, m.xdot(), to: m.hdot)
     }
 
-    func tangentReverse(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory, product: MutableDoubles) {
+    func tangentReverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>, product: MutableDoubles) {
         guard let xbar = m.xbar() else { return }
         let at = range.lowerBound * pass.rows
         pass.activateTangentReverse(activation, range.count, z: m.z, h: m.h + at, zdot: m.zdot, g: m.g + at, gdot: m.gdot + at)
@@ -83,41 +83,42 @@ struct ScaleLayer: JetLayer {
     private func index(_ j: Int) -> Int { isShared ? 0 : j }
 
     /// f, f′ and f″ at a parameter.
-    private func factor(_ s: Double) -> (value: Double, slope: Double, curvature: Double) {
-        switch scaling {
+    private func factor(_ s: some JetScalar) -> (value: Double, slope: Double, curvature: Double) {
+        let s = Double(s)
+        return switch scaling {
         case .linear(let n): (n * s, n, 0)
         case .exponential: (exp(s), exp(s), exp(s))
         }
     }
 
-    private func scale(_ a: Double, _ count: Int, _ x: Doubles, accumulating: Bool, into y: MutableDoubles) {
+    private func scale<S: JetScalar>(_ a: Double, _ count: Int, _ x: Numbers<S>, accumulating: Bool, into y: MutableNumbers<S>) {
         if !accumulating { y.update(repeating: 0, count: count) }
-        ck_axpy(count, a, x, y)
+        S.axpy(count, S(a), x, y)
     }
 
-    func forward(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory) {
+    func forward<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>) {
         let rows = pass.rows
         for j in 0..<outputs {
             let column = m.h + j * rows
             scale(factor(θ[index(j)]).value, rows, m.x() + j * rows, accumulating: false, into: column)
-            if hasShift { ck_add_constant(pass.count, θ[factorCount + j], column) }
+            if hasShift { S.addConstant(pass.count, θ[factorCount + j], column) }
         }
     }
 
-    func reverse(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, gradient: MutableDoubles?) {
+    func reverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>, gradient: MutableDoubles?) {
         let rows = pass.rows
         for j in 0..<outputs {
             let (f, at) = (factor(θ[index(j)]), j * rows)
             if let gradient {
-                gradient[index(j)] += f.slope * ck_dot(rows, m.g + at, m.x() + at)
-                if hasShift { gradient[factorCount + j] += ck_sum(pass.count, m.g + at) }
+                gradient[index(j)] += f.slope * S.dot(rows, m.g + at, m.x() + at)
+                if hasShift { gradient[factorCount + j] += S.sum(pass.count, m.g + at) }
             }
             if let xbar = m.xbar() { scale(f.value, rows, m.g + at, accumulating: xbar.accumulates, into: xbar.value + at) }
         }
     }
 
-    func jacobianRows(
-        _ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, points: Int, parameters: Range<Int>, out: MutableDoubles, leading: Int
+    func jacobianRows<S: JetScalar>(
+        _ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>, points: Int, parameters: Range<Int>, out: MutableDoubles, leading: Int
     ) {
         let parts = pass.space.count * pass.arity
         for p in parameters {
@@ -125,39 +126,39 @@ struct ScaleLayer: JetLayer {
             entry.update(repeating: 0, count: points)
             if p >= factorCount {
                 let column = m.g + (p - factorCount) * pass.rows
-                for point in 0..<pass.arity { ck_axpy(points, 1, column + point * pass.tuples, entry) }
+                for point in 0..<pass.arity { S.axpyWide(points, 1, column + point * pass.tuples, entry) }
                 continue
             }
             let slope = factor(θ[p]).slope
             for j in isShared ? 0..<outputs : p..<(p + 1) {
                 for part in 0..<parts {
                     let at = j * pass.rows + part * pass.tuples
-                    ck_add_product(points, slope, m.g + at, m.x() + at, entry)
+                    S.addProductWide(points, slope, m.g + at, m.x() + at, entry)
                 }
             }
         }
     }
 
-    func tangent(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory) {
+    func tangent<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>) {
         let rows = pass.rows
         for j in 0..<outputs {
             let (f, at) = (factor(θ[index(j)]), j * rows)
             scale(f.value, rows, m.xdot() + at, accumulating: false, into: m.hdot + at)
-            ck_axpy(rows, f.slope * v[index(j)], m.x() + at, m.hdot + at)
-            if hasShift { ck_add_constant(pass.count, v[factorCount + j], m.hdot + at) }
+            S.axpy(rows, S(f.slope) * v[index(j)], m.x() + at, m.hdot + at)
+            if hasShift { S.addConstant(pass.count, v[factorCount + j], m.hdot + at) }
         }
     }
 
-    func tangentReverse(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory, product: MutableDoubles) {
+    func tangentReverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>, product: MutableDoubles) {
         let rows = pass.rows
         for j in 0..<outputs {
-            let (f, at, direction) = (factor(θ[index(j)]), j * rows, v[index(j)])
-            let slope = ck_dot(rows, m.gdot + at, m.x() + at) + ck_dot(rows, m.g + at, m.xdot() + at)
-            product[index(j)] += f.slope * slope + f.curvature * direction * ck_dot(rows, m.g + at, m.x() + at)
-            if hasShift { product[factorCount + j] += ck_sum(pass.count, m.gdot + at) }
+            let (f, at, direction) = (factor(θ[index(j)]), j * rows, Double(v[index(j)]))
+            let slope = S.dot(rows, m.gdot + at, m.x() + at) + S.dot(rows, m.g + at, m.xdot() + at)
+            product[index(j)] += f.slope * slope + f.curvature * direction * S.dot(rows, m.g + at, m.x() + at)
+            if hasShift { product[factorCount + j] += S.sum(pass.count, m.gdot + at) }
             if let xbar = m.xbar() {
                 scale(f.value, rows, m.gdot + at, accumulating: xbar.accumulates, into: xbar.tangent + at)
-                ck_axpy(rows, f.slope * direction, m.g + at, xbar.tangent + at)
+                S.axpy(rows, S(f.slope * direction), m.g + at, xbar.tangent + at)
                 scale(f.value, rows, m.g + at, accumulating: xbar.accumulates, into: xbar.value + at)
             }
         }

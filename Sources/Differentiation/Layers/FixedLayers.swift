@@ -5,20 +5,20 @@ struct PointLayer: ParameterFreeLayer {
     let outputs: Int
     var savedWidth: Int { 0 }
 
-    func forward(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory) {
+    func forward<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>) {
         let count = pass.count
         m.h.update(repeating: 0, count: outputs * pass.rows)
         for i in 0..<outputs { (m.h + i * pass.rows).update(from: pass.coordinates + i * count, count: count) }
         for (p, i) in pass.space.firsts.enumerated() { (m.h + i * pass.rows + (1 + p) * count).update(repeating: 1, count: count) }
     }
 
-    func reverse(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, gradient: MutableDoubles?) {}
+    func reverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>, gradient: MutableDoubles?) {}
 
-    func tangent(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory) {
+    func tangent<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>) {
         m.hdot.update(repeating: 0, count: outputs * pass.rows)
     }
 
-    func tangentReverse(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory, product: MutableDoubles) {}
+    func tangentReverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>, product: MutableDoubles) {}
 }
 
 /// h = Aᵀx + c with numbers that are not trained: Fourier frequencies, scalings, projections.
@@ -26,36 +26,38 @@ struct FixedAffineLayer: ParameterFreeLayer {
     let inputs: Int
     let outputs: Int
     /// A, in × out by rows, and then c.
-    private let numbers: Columns
+    private let numbers: Constants
 
     init(inputs: Int, outputs: Int, weights: [Double], offsets: [Double]) {
         precondition(
             weights.count == inputs * outputs && offsets.count == outputs, "a fixed map of \(inputs) inputs and \(outputs) outputs")
         (self.inputs, self.outputs) = (inputs, outputs)
-        numbers = Columns([weights + offsets], count: weights.count + offsets.count)
+        numbers = Constants(weights + offsets)
     }
 
     var savedWidth: Int { 0 }
-    private var weights: Doubles { numbers.column(0) }
 
-    func forward(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory) {
-        BlockProducts.forward(rows: pass.rows, inputs: inputs, outputs: outputs, x: m.x(), w: weights, into: m.h)
-        for j in 0..<outputs { ck_add_constant(pass.count, weights[inputs * outputs + j], m.h + j * pass.rows) }
+    func forward<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>) {
+        let weights = S.constants(numbers)
+        S.forwardProduct(rows: pass.rows, inputs: inputs, outputs: outputs, x: m.x(), w: weights, accumulating: false, into: m.h)
+        for j in 0..<outputs { S.addConstant(pass.count, weights[inputs * outputs + j], m.h + j * pass.rows) }
     }
 
-    private func back(_ pass: JetPass, _ g: Doubles, accumulating: Bool, into xbar: MutableDoubles) {
-        BlockProducts.backward(rows: pass.rows, inputs: inputs, outputs: outputs, y: g, w: weights, accumulating: accumulating, into: xbar)
+    private func back<S: JetScalar>(_ pass: JetPass<S>, _ g: Numbers<S>, accumulating: Bool, into xbar: MutableNumbers<S>) {
+        S.backwardProduct(
+            rows: pass.rows, inputs: inputs, outputs: outputs, y: g, w: S.constants(numbers), accumulating: accumulating, into: xbar)
     }
 
-    func reverse(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, gradient: MutableDoubles?) {
+    func reverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>, gradient: MutableDoubles?) {
         if let xbar = m.xbar() { back(pass, m.g, accumulating: xbar.accumulates, into: xbar.value) }
     }
 
-    func tangent(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory) {
-        BlockProducts.forward(rows: pass.rows, inputs: inputs, outputs: outputs, x: m.xdot(), w: weights, into: m.hdot)
+    func tangent<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>) {
+        S.forwardProduct(
+            rows: pass.rows, inputs: inputs, outputs: outputs, x: m.xdot(), w: S.constants(numbers), accumulating: false, into: m.hdot)
     }
 
-    func tangentReverse(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory, product: MutableDoubles) {
+    func tangentReverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>, product: MutableDoubles) {
         guard let xbar = m.xbar() else { return }
         back(pass, m.g, accumulating: xbar.accumulates, into: xbar.value)
         back(pass, m.gdot, accumulating: xbar.accumulates, into: xbar.tangent)

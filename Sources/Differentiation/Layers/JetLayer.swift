@@ -17,24 +17,36 @@ protocol JetLayer: Sendable {
     /// What the layer is where it is a dense map, so that its θ̄ is Σ_c x_c g_cᵀ; nil where it is not.
     var denseShape: DenseShape? { get }
 
+    // The passes, in both precisions: one method generic over `JetScalar` serves as both.
+
     /// h, z from x.
-    func forward(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory)
+    func forward(_ pass: JetPass<Double>, _ θ: Numbers<Double>, _ m: LayerMemory<Double>)
+    func forward(_ pass: JetPass<Float>, _ θ: Numbers<Float>, _ m: LayerMemory<Float>)
 
     /// θ̄ += …, x̄ ← … from h̄ = `m.g`, which ends as the cotangent that `jacobianRows` reads. No θ̄ where it is nil.
-    func reverse(_ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, gradient: MutableDoubles?)
+    func reverse(_ pass: JetPass<Double>, _ θ: Numbers<Double>, _ m: LayerMemory<Double>, gradient: MutableDoubles?)
+    func reverse(_ pass: JetPass<Float>, _ θ: Numbers<Float>, _ m: LayerMemory<Float>, gradient: MutableDoubles?)
 
     /// θ̄ tuple by tuple, after `reverse`: entry `parameters.lowerBound` + p of tuple i to out[i + p·leading], for the first `points`
     /// tuples. `parameters` are the layer's own, and a whole number of `parameterStride`s.
     func jacobianRows(
-        _ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, points: Int, parameters: Range<Int>, out: MutableDoubles, leading: Int)
+        _ pass: JetPass<Double>, _ θ: Numbers<Double>, _ m: LayerMemory<Double>, points: Int, parameters: Range<Int>, out: MutableDoubles,
+        leading: Int)
+    func jacobianRows(
+        _ pass: JetPass<Float>, _ θ: Numbers<Float>, _ m: LayerMemory<Float>, points: Int, parameters: Range<Int>, out: MutableDoubles,
+        leading: Int)
     /// In what portions `jacobianRows` can give the parameters.
     var parameterStride: Int { get }
 
     /// ḣ, ż from ẋ and the direction v.
-    func tangent(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory)
+    func tangent(_ pass: JetPass<Double>, _ θ: Numbers<Double>, _ v: Numbers<Double>, _ m: LayerMemory<Double>)
+    func tangent(_ pass: JetPass<Float>, _ θ: Numbers<Float>, _ v: Numbers<Float>, _ m: LayerMemory<Float>)
 
     /// The tangent of `reverse`: θ̄'s tangent is added to `product`, x̄ and its tangent are written, from h̄ = `m.g` and its tangent.
-    func tangentReverse(_ pass: JetPass, _ θ: Doubles, _ v: Doubles, _ m: LayerMemory, product: MutableDoubles)
+    func tangentReverse(
+        _ pass: JetPass<Double>, _ θ: Numbers<Double>, _ v: Numbers<Double>, _ m: LayerMemory<Double>, product: MutableDoubles)
+    func tangentReverse(
+        _ pass: JetPass<Float>, _ θ: Numbers<Float>, _ v: Numbers<Float>, _ m: LayerMemory<Float>, product: MutableDoubles)
 }
 
 extension JetLayer {
@@ -55,12 +67,12 @@ protocol ParameterFreeLayer: JetLayer {}
 extension ParameterFreeLayer {
     var parameterCount: Int { 0 }
     var parameterStride: Int { 1 }
-    func jacobianRows(
-        _ pass: JetPass, _ θ: Doubles, _ m: LayerMemory, points: Int, parameters: Range<Int>, out: MutableDoubles, leading: Int
+    func jacobianRows<S: JetScalar>(
+        _ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>, points: Int, parameters: Range<Int>, out: MutableDoubles, leading: Int
     ) {}
 }
 
-/// Where a layer's matrices lie in a block's workspace, in doubles from its start.
+/// Where a layer's matrices lie in a block's workspace, in numbers of the passes' precision from where these begin.
 struct LayerSlots: Sendable {
     /// The outputs of the layers it reads, and their tangents.
     var x: [Int] = []
@@ -84,21 +96,21 @@ struct LayerSlots: Sendable {
 }
 
 /// A layer's matrices in the workspace of a thread.
-struct LayerMemory {
-    let base: MutableDoubles
+struct LayerMemory<S: JetScalar> {
+    let base: MutableNumbers<S>
     let slots: LayerSlots
 
-    func x(_ input: Int = 0) -> Doubles { Doubles(base + slots.x[input]) }
-    func xdot(_ input: Int = 0) -> Doubles { Doubles(base + slots.xdot[input]) }
-    var z: MutableDoubles { base + slots.z }
-    var h: MutableDoubles { base + slots.h }
-    var zdot: MutableDoubles { base + slots.zdot }
-    var hdot: MutableDoubles { base + slots.hdot }
-    var g: MutableDoubles { base + slots.g }
-    var gdot: MutableDoubles { base + slots.gdot }
+    func x(_ input: Int = 0) -> Numbers<S> { Numbers(base + slots.x[input]) }
+    func xdot(_ input: Int = 0) -> Numbers<S> { Numbers(base + slots.xdot[input]) }
+    var z: MutableNumbers<S> { base + slots.z }
+    var h: MutableNumbers<S> { base + slots.h }
+    var zdot: MutableNumbers<S> { base + slots.zdot }
+    var hdot: MutableNumbers<S> { base + slots.hdot }
+    var g: MutableNumbers<S> { base + slots.g }
+    var gdot: MutableNumbers<S> { base + slots.gdot }
 
     /// Where the cotangent of an input goes, and its tangent.
-    func xbar(_ input: Int = 0) -> (value: MutableDoubles, tangent: MutableDoubles, accumulates: Bool)? {
+    func xbar(_ input: Int = 0) -> (value: MutableNumbers<S>, tangent: MutableNumbers<S>, accumulates: Bool)? {
         slots.xbar[input].map { (base + $0.value, base + $0.tangent, $0.accumulates) }
     }
 }

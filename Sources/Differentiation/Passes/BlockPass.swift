@@ -13,9 +13,15 @@ struct BlockPass {
     /// The block's first tuple and how many there are.
     let start: Int
     let points: Int
-    /// `points`, padded to a multiple of 8 by repeating the last one. Padding gets no cotangent.
+    /// `points`, padded to whole vectors by repeating the last one. Padding gets no cotangent.
     let count: Int
-    private let pass: JetPass
+    private let passes: Passes
+
+    /// The passes through the network in the program's precision.
+    private enum Passes {
+        case double(NetworkPass<Double>)
+        case single(NetworkPass<Float>)
+    }
 
     /// Loads the points and data of a block, and evaluates the pointwise factors of its operators.
     init(
@@ -24,79 +30,108 @@ struct BlockPass {
     ) {
         (self.term, self.index, self.network, self.layout, self.workspace) = (term, index, network, layout, workspace)
         (self.start, self.points) = (start, points)
-        count = (points + 7) / 8 * 8
-        pass = JetPass(
-            rules: term.rules, arity: term.arity, tuples: count, coordinates: Doubles(workspace.base + layout.coordinates),
-            coefficients: Doubles(workspace.base + layout.coefficients), scratch: workspace.base + layout.ruleScratch)
-        for point in 0..<term.arity {
-            for i in 0..<network.dimension {
-                load(
-                    term.coordinates.column(point * network.dimension + i),
-                    into: at(layout.coordinates) + i * pass.count + point * count)
-            }
+        count = term.padded(points)
+        let (base, count) = (workspace.base, count)
+        func load(_ source: Doubles, into target: MutableDoubles) {
+            target.update(from: source + start, count: points)
+            for i in points..<count { target[i] = source[start + points - 1] }
         }
-        for i in 0..<term.function.dataCount { load(term.data.column(i), into: at(layout.data) + i * count) }
-        if term.function.coefficientCount > 0 { evaluateCoefficients() }
-    }
-
-    private func load(_ source: Doubles, into target: MutableDoubles) {
-        target.update(from: source + start, count: points)
-        for i in points..<count { target[i] = source[start + points - 1] }
+        for i in 0..<(term.arity * network.dimension) {
+            let (point, coordinate) = i.quotientAndRemainder(dividingBy: network.dimension)
+            load(
+                term.coordinates.column(i), into: base + layout.coordinates + (coordinate * term.arity + point) * count)
+        }
+        for i in 0..<term.function.dataCount { load(term.data.column(i), into: base + layout.data + i * count) }
+        if term.function.coefficientCount > 0 { BlockPass.evaluateCoefficients(term, layout, workspace, count: count) }
+        switch term.precision {
+        case .double: passes = .double(NetworkPass(term, network, layout, workspace, count: count))
+        case .single: passes = .single(NetworkPass(term, network, layout, workspace, count: count))
+        }
     }
 
     private func at(_ offset: Int) -> MutableDoubles { workspace.base + offset }
-    private var last: Int { network.nodes.count - 1 }
-    private func memory(_ l: Int) -> LayerMemory { LayerMemory(base: workspace.base, slots: layout.layers[l]) }
+    /// The points that go through the network.
+    private var pointCount: Int { term.arity * count }
+
+    // The network's outputs and what belongs to them.
+    private var outputs: MutableDoubles {
+        switch passes {
+        case .double(let pass): pass.outputs
+        case .single(let pass): pass.outputs
+        }
+    }
+    private var outputTangents: MutableDoubles {
+        switch passes {
+        case .double(let pass): pass.outputTangents
+        case .single(let pass): pass.outputTangents
+        }
+    }
+    private var outputSeeds: MutableDoubles {
+        switch passes {
+        case .double(let pass): pass.seeds
+        case .single(let pass): pass.seeds
+        }
+    }
+    private var outputSeedTangents: MutableDoubles {
+        switch passes {
+        case .double(let pass): pass.seedTangents
+        case .single(let pass): pass.seedTangents
+        }
+    }
 
     /// Where the values (or tangents, …) of the function's input i lie: in a matrix of the network's outputs, or among the columns of
     /// the trained numbers.
     private func input(_ i: Int, of outputs: MutableDoubles, _ scalars: Int) -> MutableDoubles {
         switch term.inputs[i] {
-        case .output(let field, let channel, let point): outputs + field * pass.rows + channel * pass.count + point * count
+        case .output(let field, let channel, let point): outputs + field * rows + channel * pointCount + point * count
         case .scalar(let column): at(scalars) + column * count
         }
     }
-    private func seed(_ i: Int) -> MutableDoubles { input(i, of: memory(last).g, layout.scalarSeeds) }
-    private func seedTangent(_ i: Int) -> MutableDoubles { input(i, of: memory(last).gdot, layout.scalarSeedTangents) }
-    private func tangent(_ i: Int) -> MutableDoubles { input(i, of: memory(last).hdot, layout.scalarTangents) }
+    private func seed(_ i: Int) -> MutableDoubles { input(i, of: outputSeeds, layout.scalarSeeds) }
+    private func seedTangent(_ i: Int) -> MutableDoubles { input(i, of: outputSeedTangents, layout.scalarSeedTangents) }
+    private func tangent(_ i: Int) -> MutableDoubles { input(i, of: outputTangents, layout.scalarTangents) }
     func residual(_ k: Int) -> MutableDoubles { at(layout.residuals) + k * count }
     func residualTangent(_ k: Int) -> MutableDoubles { at(layout.residualTangents) + k * count }
     func partial(_ m: Int) -> MutableDoubles { at(layout.partials) + m * count }
     private func secondPartial(_ m: Int) -> MutableDoubles { at(layout.secondPartials) + m * count }
-    private var outputCount: Int { network.outputs * pass.rows }
+    private var outputCount: Int { network.outputs * rows }
     /// The rows of the block's matrices.
-    var rows: Int { pass.rows }
+    var rows: Int { term.rules.space.count * pointCount }
 
     /// The tables of pointers to the coordinates and then the data.
-    private func listPlaces(from columns: UnsafeMutablePointer<Doubles>) -> (
-        coordinates: UnsafePointer<Doubles>, data: UnsafePointer<Doubles>?
-    ) {
+    private static func listPlaces(
+        _ term: CompiledTerm, _ layout: BlockLayout, _ base: MutableDoubles, count: Int, from columns: UnsafeMutablePointer<Doubles>
+    ) -> (coordinates: UnsafePointer<Doubles>, data: UnsafePointer<Doubles>?) {
         var next = columns
         for point in 0..<term.arity {
-            for i in 0..<network.dimension {
-                next.pointee = pass.coordinates + i * pass.count + point * count
+            for i in 0..<term.function.dimension {
+                next.pointee = Doubles(base + layout.coordinates) + (i * term.arity + point) * count
                 next += 1
             }
         }
         let data = next
-        for i in 0..<term.function.dataCount { data[i] = Doubles(at(layout.data) + i * count) }
+        for i in 0..<term.function.dataCount { data[i] = Doubles(base + layout.data) + i * count }
         return (UnsafePointer(columns), term.function.dataCount > 0 ? UnsafePointer(data) : nil)
     }
 
-    private func evaluateCoefficients() {
-        let (coordinates, data) = listPlaces(from: workspace.columns)
-        for k in 0..<term.function.coefficientCount { workspace.results[k] = at(layout.coefficients) + k * count }
+    private static func evaluateCoefficients(_ term: CompiledTerm, _ layout: BlockLayout, _ workspace: Workspace, count: Int) {
+        let base = workspace.base
+        let (coordinates, data) = listPlaces(term, layout, base, count: count, from: workspace.columns)
+        for k in 0..<term.function.coefficientCount { workspace.results[k] = base + layout.coefficients + k * count }
         term.function.evaluateCoefficients(
             at: PointwiseArguments(
                 count: count, inputs: UnsafePointer(workspace.columns), coordinates: coordinates, data: data,
-                scratch: at(layout.pointwiseScratch)), into: UnsafePointer(workspace.results))
+                scratch: base + layout.pointwiseScratch), into: UnsafePointer(workspace.results))
     }
 
     // MARK: Forward
 
     /// The jets of every layer, and the columns of the trained numbers.
     func forward(_ θ: Doubles) {
-        for (l, node) in network.nodes.enumerated() { node.layer.forward(pass, θ + node.parameterOffset, memory(l)) }
+        switch passes {
+        case .double(let pass): pass.forward(θ)
+        case .single(let pass): pass.forward(θ)
+        }
         spread(θ, into: layout.scalars)
     }
 
@@ -110,10 +145,11 @@ struct BlockPass {
     /// The residuals, from order 1 their partials, from order 2 their second partials.
     func evaluate(order: Int) {
         let function = term.function
-        let outputs = memory(last).h
+        let outputs = outputs
         let (columns, results) = (workspace.columns, workspace.results)
         for i in term.inputs.indices { columns[i] = Doubles(input(i, of: outputs, layout.scalars)) }
-        let (coordinates, data) = listPlaces(from: columns + term.inputs.count)
+        let (coordinates, data) = BlockPass.listPlaces(
+            term, layout, workspace.base, count: count, from: columns + term.inputs.count)
         for k in 0..<term.residuals { results[k] = residual(k) }
         let partials = results + term.residuals
         if order >= 1 { for m in term.partials.indices { partials[m] = partial(m) } }
@@ -149,7 +185,7 @@ struct BlockPass {
     // MARK: Seeds: the cotangent of the network's outputs
 
     private func clearSeeds() {
-        memory(last).g.update(repeating: 0, count: outputCount)
+        outputSeeds.update(repeating: 0, count: outputCount)
         at(layout.scalarSeeds).update(repeating: 0, count: term.scalars.count * count)
     }
 
@@ -183,20 +219,26 @@ struct BlockPass {
     /// θ̄ += … from the seeds, for some layers only if they are given.
     func reverse(_ θ: Doubles, gradient: MutableDoubles, layers: Range<Int>? = nil) {
         let wanted = layers ?? 0..<network.nodes.count
-        for l in stride(from: last, through: wanted.lowerBound, by: -1) where network.isTrained[l] {
-            let node = network.nodes[l]
-            node.layer.reverse(
-                pass, θ + node.parameterOffset, memory(l), gradient: wanted.contains(l) ? gradient + node.parameterOffset : nil)
+        switch passes {
+        case .double(let pass): pass.reverse(θ, downTo: wanted.lowerBound, gradient: gradient, wanted: wanted)
+        case .single(let pass): pass.reverse(θ, downTo: wanted.lowerBound, gradient: gradient, wanted: wanted)
         }
         addScalars(from: layout.scalarSeeds, to: gradient)
     }
 
     /// The reverse pass without θ̄, from the seeds down to layer `lowest`; `visit` sees every layer once its cotangent is complete.
-    func reverse(_ θ: Doubles, downTo lowest: Int, _ visit: (_ layer: Int, _ memory: LayerMemory) -> Void) {
-        for l in stride(from: last, through: lowest, by: -1) where network.isTrained[l] {
-            let (node, memory) = (network.nodes[l], memory(l))
-            node.layer.reverse(pass, θ + node.parameterOffset, memory, gradient: nil)
-            visit(l, memory)
+    func reverse(_ θ: Doubles, downTo lowest: Int, _ visit: (_ layer: Int) -> Void) {
+        switch passes {
+        case .double(let pass): pass.reverse(θ, downTo: lowest, gradient: nil, wanted: 0..<0, visit)
+        case .single(let pass): pass.reverse(θ, downTo: lowest, gradient: nil, wanted: 0..<0, visit)
+        }
+    }
+
+    /// What a dense layer reads and the cotangent of what it writes, while `reverse` visits it.
+    func rows(ofLayer l: Int) -> (input: Doubles, cotangent: Doubles) {
+        switch passes {
+        case .double(let pass): pass.rows(ofLayer: l)
+        case .single(let pass): pass.rows(ofLayer: l)
         }
     }
 
@@ -207,28 +249,19 @@ struct BlockPass {
         }
     }
 
-    /// The rows of the Jacobian from the seeds: entry p of tuple i to out[i + (p − parameters.lowerBound)·leading].
-    func jacobianRows(_ θ: Doubles, parameters: Range<Int>, out: MutableDoubles, leading: Int) {
-        scalarRows(parameters, out: out, leading: leading)
-        for l in stride(from: last, through: 0, by: -1) where network.isTrained[l] {
-            let node = network.nodes[l]
-            if node.parameters.upperBound <= parameters.lowerBound { break }
-            node.layer.reverse(pass, θ + node.parameterOffset, memory(l), gradient: nil)
-            layerRows(θ, l, parameters, out: out, leading: leading)
+    /// Rows of J in a layer whose cotangent is complete: entry p of tuple i to out[i + (p − parameters.lowerBound)·leading].
+    func layerRows(_ θ: Doubles, _ l: Int, _ parameters: Range<Int>, out: MutableDoubles, leading: Int) {
+        let (own, wanted) = (network.nodes[l].parameterOffset, network.nodes[l].parameters.clamped(to: parameters))
+        if wanted.isEmpty { return }
+        let local = (wanted.lowerBound - own)..<(wanted.upperBound - own)
+        let out = out + (wanted.lowerBound - parameters.lowerBound) * leading
+        switch passes {
+        case .double(let pass): pass.jacobianRows(θ, l, points: points, parameters: local, out: out, leading: leading)
+        case .single(let pass): pass.jacobianRows(θ, l, points: points, parameters: local, out: out, leading: leading)
         }
     }
 
-    /// The part of `jacobianRows` that belongs to layer l, whose cotangent is complete.
-    func layerRows(_ θ: Doubles, _ l: Int, _ parameters: Range<Int>, out: MutableDoubles, leading: Int) {
-        let (node, wanted) = (network.nodes[l], network.nodes[l].parameters.clamped(to: parameters))
-        if wanted.isEmpty { return }
-        node.layer.jacobianRows(
-            pass, θ + node.parameterOffset, memory(l), points: points,
-            parameters: (wanted.lowerBound - node.parameterOffset)..<(wanted.upperBound - node.parameterOffset),
-            out: out + (wanted.lowerBound - parameters.lowerBound) * leading, leading: leading)
-    }
-
-    /// The part of `jacobianRows` that belongs to the trained numbers of the residuals.
+    /// The same in the trained numbers of the residuals.
     func scalarRows(_ parameters: Range<Int>, out: MutableDoubles, leading: Int) {
         for p in parameters.clamped(to: network.scalarOffset..<(network.scalarOffset + network.scalarCount)) {
             let entry = out + (p - parameters.lowerBound) * leading
@@ -244,12 +277,9 @@ struct BlockPass {
 
     /// The tangents of every layer's jets in the direction v, which is zero before the layer `first`.
     func tangent(_ θ: Doubles, _ v: Doubles, from first: Int = 0) {
-        for (l, node) in network.nodes.enumerated() {
-            if l < first {
-                memory(l).hdot.update(repeating: 0, count: node.layer.outputs * pass.rows)
-            } else {
-                node.layer.tangent(pass, θ + node.parameterOffset, v + node.parameterOffset, memory(l))
-            }
+        switch passes {
+        case .double(let pass): pass.tangent(θ, v, from: first)
+        case .single(let pass): pass.tangent(θ, v, from: first)
         }
         spread(v, into: layout.scalarTangents)
     }
@@ -272,7 +302,7 @@ struct BlockPass {
     /// an integral.
     func seedLossTangent() {
         let square = term.scale * term.scale
-        memory(last).gdot.update(repeating: 0, count: outputCount)
+        outputSeedTangents.update(repeating: 0, count: outputCount)
         at(layout.scalarSeedTangents).update(repeating: 0, count: term.scalars.count * count)
         if term.weights == nil {
             for (m, (k, i)) in term.partials.enumerated() {
@@ -289,10 +319,9 @@ struct BlockPass {
 
     /// The tangent of `reverse`, from the last layer down to `lowest`: added to `product`.
     func tangentReverse(_ θ: Doubles, _ v: Doubles, product: MutableDoubles, downTo lowest: Int = 0) {
-        for l in stride(from: last, through: lowest, by: -1) where network.isTrained[l] {
-            let node = network.nodes[l]
-            node.layer.tangentReverse(
-                pass, θ + node.parameterOffset, v + node.parameterOffset, memory(l), product: product + node.parameterOffset)
+        switch passes {
+        case .double(let pass): pass.tangentReverse(θ, v, product: product, downTo: lowest)
+        case .single(let pass): pass.tangentReverse(θ, v, product: product, downTo: lowest)
         }
         addScalars(from: layout.scalarSeedTangents, to: product)
     }

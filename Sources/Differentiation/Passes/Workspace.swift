@@ -9,13 +9,12 @@ enum PassKind: Int, CaseIterable {
     case tangentReverse
 }
 
-/// Where the matrices of a block lie in a workspace, in doubles from its start.
+/// Where the matrices of a block lie in a workspace: first what is Double, in doubles from its start, then the layers' matrices and what
+/// else is of the passes' precision, in numbers of that from `passes` on.
 struct BlockLayout: Sendable {
     var coordinates = 0
     var coefficients = 0
     var data = 0
-    var ruleScratch = 0
-    var layers: [LayerSlots]
     /// A column each for the trained numbers that the term reads: the values, their tangents, their cotangents and those' tangents.
     var scalars = 0
     var scalarTangents = 0
@@ -26,6 +25,23 @@ struct BlockLayout: Sendable {
     var partials = 0
     var secondPartials = 0
     var pointwiseScratch = 0
+    /// Where the numbers of the passes' precision begin, in doubles.
+    var passes = 0
+    var layers: [LayerSlots]
+    var ruleScratch = 0
+    /// What passes in single precision have beside it: in doubles the network's outputs, their tangents, cotangents and those' tangents, and a
+    /// layer's input and cotangent; in single the parameters, a direction, and what is known of the points.
+    var outputs = 0
+    var outputTangents = 0
+    var seeds = 0
+    var seedTangents = 0
+    var layerInput = 0
+    var layerCotangent = 0
+    var parameters = 0
+    var direction = 0
+    var passCoordinates = 0
+    var passCoefficients = 0
+    /// The whole, in doubles.
     var total = 0
 
     init(_ term: CompiledTerm, of network: CompiledNetwork, for kind: PassKind) {
@@ -33,14 +49,21 @@ struct BlockLayout: Sendable {
         let points = term.arity * count
         let rows = term.rules.space.count * points
         let hasTangents = kind == .tangent || kind == .tangentReverse
-        var next = 0
-        func take(_ doubles: Int) -> Int {
-            defer { next += (doubles + 7) / 8 * 8 }
-            return next
+        var (doubles, numbers) = (0, 0)
+        func takeDoubles(_ number: Int) -> Int {
+            defer { doubles += (number + 7) / 8 * 8 }
+            return doubles
         }
-        coordinates = take(network.dimension * points)
-        coefficients = take(term.function.coefficientCount * points)
-        data = take(term.function.dataCount * count)
+        func take(_ number: Int) -> Int {
+            defer { numbers += (number + 15) / 16 * 16 }
+            return numbers
+        }
+        coordinates = takeDoubles(network.dimension * points)
+        coefficients = takeDoubles(term.function.coefficientCount * points)
+        data = takeDoubles(term.function.dataCount * count)
+        scalars = takeDoubles(term.scalars.count * count)
+        residuals = takeDoubles(term.residuals * count)
+        pointwiseScratch = takeDoubles(term.function.scratchCount * count)
         ruleScratch = take(term.rules.scratchCount(points: points))
         layers = []
         for node in network.nodes {
@@ -56,23 +79,41 @@ struct BlockLayout: Sendable {
             slots.xbar = node.inputs.map { _ in nil }
             layers.append(slots)
         }
-        scalars = take(term.scalars.count * count)
-        residuals = take(term.residuals * count)
-        pointwiseScratch = take(term.function.scratchCount * count)
         if kind != .values {
-            partials = take(term.partials.count * count)
-            scalarSeeds = take(term.scalars.count * count)
+            partials = takeDoubles(term.partials.count * count)
+            scalarSeeds = takeDoubles(term.scalars.count * count)
             placeCotangents(network, width: network.greatestWidth * rows, hasTangents: kind == .tangentReverse, take)
         }
         if hasTangents {
-            residualTangents = take(term.residuals * count)
-            scalarTangents = take(term.scalars.count * count)
+            residualTangents = takeDoubles(term.residuals * count)
+            scalarTangents = takeDoubles(term.scalars.count * count)
         }
         if kind == .tangentReverse {
-            secondPartials = take(term.secondPartials.count * count)
-            scalarSeedTangents = take(term.scalars.count * count)
+            secondPartials = takeDoubles(term.secondPartials.count * count)
+            scalarSeedTangents = takeDoubles(term.scalars.count * count)
         }
-        total = next
+        switch term.precision {
+        case .double:
+            passes = doubles
+            total = doubles + numbers
+        case .single:
+            outputs = takeDoubles(network.outputs * rows)
+            passCoordinates = take(network.dimension * points)
+            passCoefficients = take(term.function.coefficientCount * points)
+            parameters = take(network.parameterCount)
+            if kind != .values {
+                seeds = takeDoubles(network.outputs * rows)
+                layerInput = takeDoubles(network.greatestWidth * rows)
+                layerCotangent = takeDoubles(network.greatestWidth * rows)
+            }
+            if hasTangents {
+                outputTangents = takeDoubles(network.outputs * rows)
+                direction = take(network.parameterCount)
+            }
+            if kind == .tangentReverse { seedTangents = takeDoubles(network.outputs * rows) }
+            passes = doubles
+            total = doubles + (numbers + 1) / 2
+        }
     }
 
     /// Gives every layer's cotangent a place from when a layer after it first writes it until the layer itself has read it: two

@@ -38,7 +38,7 @@ extension ProgramJacobian {
     /// Rows of J in the sweep's columns, and for every residual of a block of points what `visit` makes of its layers.
     func sweep(
         _ sweep: Sweep, rows: Range<Int>, into out: UnsafeMutablePointer<Double>, leading: Int,
-        _ visit: (_ pass: BlockPass, _ residual: Int, _ layer: Int, _ memory: LayerMemory) -> Void = { _, _, _, _ in }
+        _ visit: (_ pass: BlockPass, _ residual: Int, _ layer: Int) -> Void = { _, _, _ in }
     ) {
         precondition(rows.lowerBound >= 0 && rows.upperBound <= self.rows, "rows \(rows) of \(self.rows)")
         let pieces = self.pieces(of: rows)
@@ -56,11 +56,11 @@ extension ProgramJacobian {
                     pass.seedResidual(k)
                     let row = out + (pass.residualIndex(k) - rows.lowerBound)
                     for (panel, start) in zip(sweep.panels, starts) { pass.scalarRows(panel, out: row + start * leading, leading: leading) }
-                    pass.reverse(θ, downTo: lowest) { l, memory in
+                    pass.reverse(θ, downTo: lowest) { l in
                         for (panel, start) in zip(sweep.panels, starts) {
                             pass.layerRows(θ, l, panel, out: row + start * leading, leading: leading)
                         }
-                        if sweep.layers.contains(l) { visit(pass, k, l, memory) }
+                        if sweep.layers.contains(l) { visit(pass, k, l) }
                     }
                 }
             }

@@ -50,13 +50,13 @@ extension ProgramJacobian {
                     pass.evaluate(order: 1)
                     for k in 0..<term.residuals {
                         pass.seedResidual(k)
-                        pass.reverse(θ, downTo: lowest) { l, memory in
+                        pass.reverse(θ, downTo: lowest) { l in
                             guard let i = dense.firstIndex(of: l) else { return }
-                            let (rows, shape) = (pass.rows, shapes[i])
+                            let (rows, shape, layer) = (pass.rows, shapes[i], pass.rows(ofLayer: l))
                             BlockProducts.weights(
-                                rows: rows, inputs: shape.outputs, outputs: shape.outputs, x: Doubles(memory.g), y: Doubles(memory.g),
+                                rows: rows, inputs: shape.outputs, outputs: shape.outputs, x: layer.cotangent, y: layer.cotangent,
                                 into: sums + offsets[i].output)
-                            if k == 0 { pass.addInputProducts(memory.x(), shape, to: sums + offsets[i].input) }
+                            if k == 0 { pass.addInputProducts(layer.input, shape, to: sums + offsets[i].input) }
                         }
                     }
                 }

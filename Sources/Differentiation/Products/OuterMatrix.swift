@@ -108,8 +108,9 @@ extension ProgramJacobian {
         /// The first row of J, and how many.
         var row: Int
         var points: Int
-        /// The block's rows: channels (those of several points apart) times padded points.
+        /// Channels, those of several points apart, and their points in the block and packed, filled up.
         var channels: Int
+        var blockPoints: Int
         var padded: Int
         /// How many of the channels are values.
         var values: Int
@@ -124,7 +125,8 @@ extension ProgramJacobian {
                 tiles.append(
                     Tile(
                         block: index, residual: k, row: term.residualOffset + k * term.count + block.start, points: block.points,
-                        channels: term.rules.space.count * term.arity, padded: (block.points + 7) / 8 * 8, values: term.arity))
+                        channels: term.rules.space.count * term.arity, blockPoints: term.padded(block.points),
+                        padded: (block.points + 7) / 8 * 8, values: term.arity))
             }
         }
         return tiles.sorted { $0.row < $1.row }
@@ -145,13 +147,13 @@ extension ProgramJacobian {
         }
         let tileOfRow = Dictionary(uniqueKeysWithValues: tiles.enumerated().map { ($1.row, $0) })
         withPanel(of: total) { memory in
-            self.sweep(sweep, rows: 0..<n, into: memory, leading: n) { pass, residual, l, layer in
+            self.sweep(sweep, rows: 0..<n, into: memory, leading: n) { pass, residual, l in
                 guard let t = tileOfRow[pass.residualIndex(residual)], let i = sweep.layers.firstIndex(of: l) else { return }
-                let (tile, place, shape) = (tiles[t], places[t][i], shapes[i])
+                let (tile, place, shape, layer) = (tiles[t], places[t][i], shapes[i], pass.rows(ofLayer: l))
                 for c in 0..<tile.channels {
-                    let row = c * tile.padded
-                    ck_pack_rows(tile.padded, shape.inputs, layer.x() + row, tile.height, memory + place.x + row * shape.inputs)
-                    ck_pack_rows(tile.padded, shape.outputs, layer.g + row, tile.height, memory + place.g + row * shape.outputs)
+                    let (row, source, leading) = (c * tile.padded, c * tile.blockPoints, tile.channels * tile.blockPoints)
+                    ck_pack_rows(tile.padded, shape.inputs, layer.input + source, leading, memory + place.x + row * shape.inputs)
+                    ck_pack_rows(tile.padded, shape.outputs, layer.cotangent + source, leading, memory + place.g + row * shape.outputs)
                 }
             }
             // What a block that ends within a portion has beside it is left out.

@@ -9,6 +9,7 @@ struct ModelWithUnknowns: NetworkModel {
     let unknowns: [UnknownCoefficient]
 
     var network: Network { base.network.adding(scalars: unknowns.map(\.name)) }
+    var precision: JetPrecision { base.precision }
 
     var layout: ParameterLayout {
         ParameterLayout(base.layout.blocks.map { ($0.name, $0.shape) } + unknowns.map { ("coefficients.\($0.name)", [1]) })

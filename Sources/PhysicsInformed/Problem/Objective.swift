@@ -8,8 +8,11 @@ struct Objective: Sendable {
     private let program: Program
     private let kernelForm: GramForm
 
-    /// Throws where a residual takes a derivative of an order that the engine does not reach.
-    init(_ model: any NetworkModel, _ terms: [LossTerm], kernelForm: GramForm = .automatic) throws {
+    /// In the model's precision, unless another is wanted. Throws where a residual takes a derivative of an order that the engine does
+    /// not reach.
+    init(
+        _ model: any NetworkModel, _ terms: [LossTerm], kernelForm: GramForm = .automatic, precision: JetPrecision? = nil
+    ) throws {
         self.kernelForm = kernelForm
         let highest = Activation.highestDerivative - 2
         program = Program(
@@ -22,14 +25,14 @@ struct Objective: Sendable {
                 return ProgramTerm(
                     name: term.name, function: term.function, points: try term.coordinateColumns(),
                     data: term.data, scale: (term.weight / Double(term.points.rows)).squareRoot())
-            })
+            }, options: ProgramOptions(precision: precision ?? model.precision))
     }
 
-    /// One residual function at some points, with nothing weighted: for predictions and for looking at residuals.
+    /// One residual function at some points, with nothing weighted, in double precision: for predictions and for looking at residuals.
     init(_ model: any NetworkModel, unweighted term: LossTerm) throws {
         var term = term
         term.weight = Double(term.points.rows)
-        try self.init(model, [term])
+        try self.init(model, [term], precision: .double)
     }
 
     /// For each term, the channels of its jets.

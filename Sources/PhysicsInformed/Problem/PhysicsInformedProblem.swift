@@ -55,7 +55,7 @@ public struct PhysicsInformedProblem: Sendable {
             var fresh = plan
             if fresh.sampling == .grid { fresh.sampling = .latinHypercube }
             monitorTerms = try Self.terms(of: pde, plan: fresh, interior: plan.monitor, streams: "monitor", seed: seed)
-            monitor = try Objective(model, monitorTerms)
+            monitor = try Objective(model, monitorTerms, precision: .double)
         } else {
             (monitor, monitorTerms) = (nil, [])
         }

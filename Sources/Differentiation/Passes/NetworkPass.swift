@@ -1,0 +1,102 @@
+/// The passes of a block through the layers of the network, in one precision. Directions, cotangents of outputs and gradients come and go as
+/// Double.
+struct NetworkPass<S: JetScalar> {
+    private let network: CompiledNetwork
+    private let layout: BlockLayout
+    private let pass: JetPass<S>
+    private let doubles: MutableDoubles
+    private let base: MutableNumbers<S>
+
+    /// For `count` tuples of points, their coordinates and the pointwise factors of operators being in place.
+    init(_ term: CompiledTerm, _ network: CompiledNetwork, _ layout: BlockLayout, _ workspace: Workspace, count: Int) {
+        (self.network, self.layout) = (network, layout)
+        doubles = workspace.base
+        base = UnsafeMutableRawPointer(doubles + layout.passes).assumingMemoryBound(to: S.self)
+        let points = term.arity * count
+        pass = JetPass(
+            rules: term.rules, arity: term.arity, tuples: count,
+            coordinates: S.narrowed(
+                Doubles(doubles + layout.coordinates), network.dimension * points, copy: base + layout.passCoordinates),
+            coefficients: S.narrowed(
+                Doubles(doubles + layout.coefficients), term.function.coefficientCount * points, copy: base + layout.passCoefficients),
+            scratch: base + layout.ruleScratch)
+    }
+
+    private var last: Int { network.nodes.count - 1 }
+    private var outputCount: Int { network.outputs * pass.rows }
+    private func memory(_ l: Int) -> LayerMemory<S> { LayerMemory(base: base, slots: layout.layers[l]) }
+
+    // The network's outputs, their tangents, and the cotangents of both, as Double.
+    var outputs: MutableDoubles { S.shadow(memory(last).h, copy: doubles + layout.outputs) }
+    var outputTangents: MutableDoubles { S.shadow(memory(last).hdot, copy: doubles + layout.outputTangents) }
+    var seeds: MutableDoubles { S.shadow(memory(last).g, copy: doubles + layout.seeds) }
+    var seedTangents: MutableDoubles { S.shadow(memory(last).gdot, copy: doubles + layout.seedTangents) }
+
+    /// What a layer reads and the cotangent of what it writes, after `reverse`, as Double.
+    func rows(ofLayer l: Int) -> (input: Doubles, cotangent: Doubles) {
+        let (m, layer) = (memory(l), network.nodes[l].layer)
+        let (input, cotangent) = (doubles + layout.layerInput, doubles + layout.layerCotangent)
+        let x = S.shadow(MutableNumbers(mutating: m.x()), copy: input)
+        let g = S.shadow(m.g, copy: cotangent)
+        S.widen((layer.denseShape?.inputs ?? 0) * pass.rows, MutableNumbers(mutating: m.x()), x)
+        S.widen(layer.outputs * pass.rows, m.g, g)
+        return (Doubles(x), Doubles(g))
+    }
+
+    /// The jets of every layer.
+    func forward(_ θ: Doubles) {
+        let θ = S.narrowed(θ, network.parameterCount, copy: base + layout.parameters)
+        for (l, node) in network.nodes.enumerated() { S.forward(node.layer, pass, θ + node.parameterOffset, memory(l)) }
+        S.widen(outputCount, memory(last).h, outputs)
+    }
+
+    /// From the seeds down to layer `lowest`: θ̄ += … for the layers `wanted`; `visit` sees every layer once its cotangent is complete.
+    func reverse(
+        _ θ: Doubles, downTo lowest: Int, gradient: MutableDoubles?, wanted: Range<Int>, _ visit: (_ layer: Int) -> Void = { _ in }
+    ) {
+        let θ = S.kept(θ, copy: base + layout.parameters)
+        S.narrow(outputCount, seeds, memory(last).g)
+        for l in stride(from: last, through: lowest, by: -1) where network.isTrained[l] {
+            let node = network.nodes[l]
+            S.reverse(
+                node.layer, pass, θ + node.parameterOffset, memory(l),
+                gradient: wanted.contains(l) ? gradient.map { $0 + node.parameterOffset } : nil)
+            visit(l)
+        }
+    }
+
+    /// Rows of a layer's own columns of J (`JetLayer.jacobianRows`).
+    func jacobianRows(_ θ: Doubles, _ l: Int, points: Int, parameters: Range<Int>, out: MutableDoubles, leading: Int) {
+        let node = network.nodes[l]
+        S.jacobianRows(
+            node.layer, pass, S.kept(θ, copy: base + layout.parameters) + node.parameterOffset, memory(l), points: points,
+            parameters: parameters, out: out, leading: leading)
+    }
+
+    /// The tangents of every layer's jets in the direction v, which is zero before the layer `first`.
+    func tangent(_ θ: Doubles, _ v: Doubles, from first: Int) {
+        let θ = S.kept(θ, copy: base + layout.parameters)
+        let v = S.narrowed(v, network.parameterCount, copy: base + layout.direction)
+        for (l, node) in network.nodes.enumerated() {
+            if l < first {
+                memory(l).hdot.update(repeating: 0, count: node.layer.outputs * pass.rows)
+            } else {
+                S.tangent(node.layer, pass, θ + node.parameterOffset, v + node.parameterOffset, memory(l))
+            }
+        }
+        S.widen(outputCount, memory(last).hdot, outputTangents)
+    }
+
+    /// The tangent of `reverse`, from the last layer down to `lowest`: added to `product`.
+    func tangentReverse(_ θ: Doubles, _ v: Doubles, product: MutableDoubles, downTo lowest: Int) {
+        let θ = S.kept(θ, copy: base + layout.parameters)
+        let v = S.kept(v, copy: base + layout.direction)
+        S.narrow(outputCount, seeds, memory(last).g)
+        S.narrow(outputCount, seedTangents, memory(last).gdot)
+        for l in stride(from: last, through: lowest, by: -1) where network.isTrained[l] {
+            let node = network.nodes[l]
+            S.tangentReverse(
+                node.layer, pass, θ + node.parameterOffset, v + node.parameterOffset, memory(l), product: product + node.parameterOffset)
+        }
+    }
+}
