@@ -93,6 +93,19 @@ import Testing
         #expect(missing.status != 0 && missing.errors.contains("no such file"), "\(missing.errors)")
     }
 
+    @Test func settingsOfTheProblemCanBeGiven() throws {
+        let sizes = ["gradient", "--problem", "poisson-cube", "--width", "5", "--depth", "2", "--points", "40"]
+        let reports = try ["dimension=3", "network.precision=single"].map { try json(sizes + ["--set", $0]) }
+        // 3·5 + 5 + 5·5 + 5 + 5 + 1 parameters, and two more rows of the first layer by default.
+        #expect(reports.map { $0["parameters"] as? Int } == [56, 66])
+        let double = try #require(try json(sizes)["loss"] as? Double)
+        let single = try #require(reports[1]["loss"] as? Double)
+        #expect(single != double && abs(single / double - 1) < 1e-5)
+        let (path, _) = try helmholtz()
+        let both = try tool.run(["bench", "gradient", "--case", path, "--set", "network.width=4"])
+        #expect(both.status != 0 && both.errors.contains("--set"), "\(both.errors)")
+    }
+
     /// The step of JᵀJ, since there are more parameters than residuals only in the wider network.
     @Test(arguments: [(4, "gramian"), (40, "kernel")]) func gaussNewton(width: Int, form: String) throws {
         let report = try json(

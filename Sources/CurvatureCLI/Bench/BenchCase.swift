@@ -18,13 +18,21 @@ struct CaseOptions: ParsableArguments {
     @Option(help: "Points of the interior.")
     var points = 10_000
 
+    @Option(name: .customLong("set"), help: "Another setting of the problem: path=value, e.g. network.precision=single. Not with --case.")
+    var overrides: [String] = []
+
+    func validate() throws {
+        guard file == nil || overrides.isEmpty else { throw ValidationError("--set: a case has the settings of its file; leave one out") }
+    }
+
     func load(from registry: Registry) throws -> BenchCase {
         if let file { return try BenchCase(file: file, registry: registry) }
-        let setting = Setting.map([
+        let plain = Setting.map([
             .init("name", .scalar(problem)),
             .init("network", .map([.init("width", .integer(width)), .init("depth", .integer(depth))])),
             .init("points", .map([.init("interior", .integer(points))])),
         ])
+        let setting = try overrides.reduce(plain) { try $0.overridden(by: $1) }
         let problem = try BenchCase.problem(of: setting, path: "--problem", registry: registry)
         var random = RandomStream(seed: 0, name: "initialization")
         return BenchCase(problem: problem, parameters: problem.initialParameters(from: &random).values)
