@@ -1,4 +1,5 @@
 import MatrixPreconditioners
+import NeuralModels
 import OptimizationCore
 import OptimizationTesting
 import PhysicsInformed

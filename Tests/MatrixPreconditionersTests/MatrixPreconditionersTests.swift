@@ -1,5 +1,6 @@
 import LinearAlgebra
 import MatrixPreconditioners
+import NeuralModels
 import OptimizationCore
 import OptimizationTesting
 import PhysicsInformed
@@ -120,11 +121,37 @@ private struct Quadratic: DifferentiableProblem {
         setup.points = PointPlan(interior: 150, boundary: 40)
         let problem = try #require(try setup.makeProblem(seed: 1) as? PhysicsInformedProblem)
         let start = startingPoint(of: problem, seed: 1)
-        func loss(_ method: some FirstOrderMethod) throws -> Double { try drive(method, on: problem, from: start, steps: 300).state.loss.total }
+        func loss<M: FirstOrderMethod>(_ method: M) throws -> Double {
+            try drive(method, on: problem, from: start, steps: 300).state.loss.total
+        }
         let adam = try loss(Adam(learningRate: 3e-3))
         let (soap, shampoo, muon) = (
-            try loss(SOAP(learningRate: 3e-3)), try loss(Shampoo(learningRate: 3e-3)), try loss(Muon(learningRate: 3e-3, vectorLearningRate: 3e-3))
+            try loss(SOAP(learningRate: 3e-3)), try loss(Shampoo(learningRate: 3e-3)),
+            try loss(Muon(learningRate: 3e-3, vectorLearningRate: 3e-3))
         )
         #expect(soap < 0.5 * adam && shampoo < adam && muon < adam, "adam \(adam), soap \(soap), shampoo \(shampoo), muon \(muon)")
     }
+}
+
+/// Where a run with this seed starts.
+func startingPoint(of problem: any Problem, seed: UInt64 = 1) -> Parameters {
+    var random = RandomStream(seed: seed, name: "initialization")
+    return problem.initialParameters(from: &random)
+}
+
+/// Steps until the method ends of its own accord, or `steps` of them.
+func drive<O: Optimizer>(
+    _ optimizer: O, on problem: O.Objective, from start: Parameters, steps: Int
+) throws -> (state: O.State, report: StepReport?) {
+    var state = try optimizer.start(on: problem, from: start)
+    var last: StepReport?
+    for _ in 0..<steps {
+        let report = try optimizer.step(&state, on: problem)
+        last = report
+        switch report.verdict {
+        case .stationary, .brokeDown: return (state, report)
+        default: continue
+        }
+    }
+    return (state, last)
 }

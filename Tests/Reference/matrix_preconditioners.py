@@ -5,7 +5,8 @@
 The loss is L(W, b) = ½ Σᵢ ‖tanh(Wᵀxᵢ + b) − yᵢ‖² of a layer with r inputs and c outputs, with dyadic x, y and start. Of each method: W and b
 (W by rows) after 10 and after 100 steps, and how far they move (‖·‖∞) when each step's are rounded up or down by one unit in the last place,
 the largest of 20 such runs. SOAP's QR and Muon's iteration, which pytorch_optimizer does in float32 and bfloat16, are done in float64. SOAP's
-layers are square: of a longer side's statistic one gradient leaves a null space, whose basis is whatever the library makes it.
+layers are square: of a longer side's statistic one gradient leaves a null space, whose basis is whatever the library makes it. Its ε is
+1e-3: its second gradient is the first again, diagonal in its basis but for rounding, which a small ε blows up.
 Needs torch, optax and pytorch_optimizer.
 """
 
@@ -109,17 +110,20 @@ METHODS = {
     "shampoo, adagrad": (
         {"learningRate": 0.05, "grafting": "adagrad", "refresh": 3, "squareMomentum": 0.99},
         shampoo(LayerWiseGrafting.ADAGRAD, every=3, lr=0.05, betas=(0.9, 0.99))),
-    "soap": ({"learningRate": 0.01}, by_torch(lambda w, b: po.SOAP([w, b], lr=0.01, weight_decay=0.0))),
+    "soap": (
+        {"learningRate": 0.01, "epsilon": 1e-3}, by_torch(lambda w, b: po.SOAP([w, b], lr=0.01, eps=1e-3, weight_decay=0.0))),
     "soap, often": (
-        {"learningRate": 0.01, "refresh": 2, "squareMomentum": 0.99, "basisMomentum": 0.9, "weightDecay": 0.125},
+        {"learningRate": 0.01, "refresh": 2, "squareMomentum": 0.99, "basisMomentum": 0.9, "epsilon": 1e-3,
+         "weightDecay": 0.125},
         by_torch(lambda w, b: po.SOAP(
-            [w, b], lr=0.01, betas=(0.95, 0.99), shampoo_beta=0.9, precondition_frequency=2, weight_decay=0.125))),
-    "muon": ({"learningRate": 0.01, "vectorLearningRate": 0.01}, by_torch(muon)),
+            [w, b], lr=0.01, betas=(0.95, 0.99), shampoo_beta=0.9, precondition_frequency=2, eps=1e-3, weight_decay=0.125))),
+    "muon": ({"learningRate": 0.01, "vectorLearningRate": 0.01}, by_torch(lambda w, b: muon(w, b, lr=0.01))),
     "muon, plain": (
         {"learningRate": 0.01, "vectorLearningRate": 0.01, "nesterov": False, "momentum": 0.9, "weightDecay": 0.125},
         by_torch(lambda w, b: muon(w, b, lr=0.01, nesterov=False, momentum=0.9, weight_decay=0.125))),
     "muon, optax": (
-        {"learningRate": 0.01, "vectorLearningRate": 0.01, "nesterov": False, "epsilon": 1e-30},
+        {"learningRate": 0.01, "vectorLearningRate": 0.01, "nesterov": False, "epsilon": 1e-30,
+         "vectorEpsilon": 1e-30},
         by_optax(optax.contrib.muon(0.01, nesterov=False, eps=1e-30, adam_b1=0.9, adam_b2=0.95))),
 }
 

@@ -132,7 +132,9 @@ package struct EigenbasisDiagonal: Sendable {
     ) -> Result<EigenbasisDiagonal, FactorizationFailure> {
         var layers: [Layer] = []
         for (offset, pair) in pairs {
-            switch SymmetricEigen.factorize(pair.input).flatMap({ a in SymmetricEigen.factorize(pair.output).map { (a.vectors, $0.vectors) } }) {
+            switch SymmetricEigen.factorize(pair.input).flatMap({ a in SymmetricEigen.factorize(pair.output).map { (a.vectors, $0.vectors) }
+            })
+            {
             case .failure(let failure): return .failure(failure)
             case .success(let (input, output)):
                 layers.append(Layer(offset: offset, input: input, output: output, scales: .zeros(output.rows, input.rows)))

@@ -100,12 +100,15 @@ public struct KroneckerState: OptimizerState, Equatable {
         let fresh = curvatures.map { curvature in
             LayerAverage(offset: curvature.offset, pairs: grouped(curvature.terms).map { KroneckerPair($0) })
         }
-        func shapes(_ layers: [LayerAverage]) -> [[Int]] { layers.map { [$0.offset] + $0.pairs.flatMap { [$0.input.rows, $0.output.rows] } } }
+        func shapes(_ layers: [LayerAverage]) -> [[Int]] {
+            layers.map { [$0.offset] + $0.pairs.flatMap { [$0.input.rows, $0.output.rows] } }
+        }
         if shapes(layers) != shapes(fresh) {
             func begun(_ n: Int) -> Matrix { start == .identity ? .identity(n) : .zeros(n, n) }
             layers = fresh.map { layer in
                 LayerAverage(
-                    offset: layer.offset, pairs: layer.pairs.map { KroneckerPair(input: begun($0.input.rows), output: begun($0.output.rows)) })
+                    offset: layer.offset,
+                    pairs: layer.pairs.map { KroneckerPair(input: begun($0.input.rows), output: begun($0.output.rows)) })
             }
             count = 0
         }

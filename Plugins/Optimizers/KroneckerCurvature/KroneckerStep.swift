@@ -22,19 +22,26 @@ public enum KroneckerStepLength: Sendable {
 ///     [ΔᵀGΔ + λΔᵀΔ   ΔᵀGδ + λΔᵀδ] [α]     [gᵀΔ]
 ///     [ΔᵀGδ + λΔᵀδ   δᵀGδ + λδᵀδ] [μ] = − [gᵀδ],   G = JᵀJ by two products with J
 ///
-/// The step is taken whatever it does to the loss. Before there is a δ, α is `firstRate`. Where Δ and δ are parallel to rounding, μ = 0.
-/// Source: Martens & Grosse, ICML 2015, arXiv:1503.05671, section 7; firstRate as Dangel, Müller & Zeinhofer, arXiv:2405.15603.
+/// Before there is a δ, α is `firstRate`. Where Δ and δ are parallel to rounding, μ = 0. s descends, so that a part of it lowers the loss: with
+/// `monotone` it is halved until it does (Armijo's rule).
+/// Source: Martens & Grosse, ICML 2015, arXiv:1503.05671, section 7; as Dangel, Müller & Zeinhofer, arXiv:2405.15603, have it, who take the
+/// step whatever it does to the loss.
 public struct QuadraticModelStep: Configurable, Hashable {
     /// α of the first step.
     public var firstRate = 1e-6
+    /// Whether a step is halved until it lowers the loss.
+    public var isMonotone = true
 
     public init() {}
-    public init(firstRate: Double) { self.firstRate = firstRate }
+    public init(firstRate: Double = 1e-6, isMonotone: Bool = true) { (self.firstRate, self.isMonotone) = (firstRate, isMonotone) }
 
     public static let identifier = "automatic"
     public static let summary = "Rate and momentum at the minimum of the loss's quadratic model."
     public static var fields: [Field<Self>] {
-        [.number("firstRate", \.firstRate, in: .positive, meaning: "the rate of the first step, which has none before it")]
+        [
+            .number("firstRate", \.firstRate, in: .positive, meaning: "the rate of the first step, which has none before it"),
+            .flag("monotone", \.isMonotone, meaning: "whether a step is halved until it lowers the loss"),
+        ]
     }
 
     /// α and μ, and the decrease that the model promises with them.
@@ -43,6 +50,7 @@ public struct QuadraticModelStep: Configurable, Hashable {
         guard let δ else { return (firstRate, 0, -firstRate * slope) }
         let (JΔ, Jδ) = (model.product(Δ), model.product(δ))
         let (a, b, c) = (JΔ.dot(JΔ) + λ * Δ.dot(Δ), JΔ.dot(Jδ) + λ * Δ.dot(δ), Jδ.dot(Jδ) + λ * δ.dot(δ))
+        guard a.isFinite, b.isFinite, c.isFinite else { return (.nan, .nan, .nan) }
         let determinant = a * c - b * b
         let last = g.dot(δ)
         guard determinant > 4 * .ulpOfOne * a * c else { return (-slope / a, 0, 0.5 * slope * slope / a) }
@@ -115,13 +123,37 @@ struct KroneckerStep {
             return report(there, .accepted, α: α, μ: μ)
         }
 
+        func attempt(_ p: Vector, by search: any LineSearch, from first: Double) throws -> LineSearchResult<Trial> {
+            let result = try search.search(along: here.ray(along: p, on: problem), from: first)
+            trials += result.trials
+            return result
+        }
+        /// What is left where nothing else led on.
+        func descend(by search: any LineSearch, after reason: String, _ tried: [Vector]) throws -> StepReport {
+            let steepest = -Descent.firstStep(from: here) * here.gradient
+            next.memory = nil
+            var found = try attempt(steepest, by: search, from: state.stepScale).usable
+            if found == nil {
+                switch try here.deadEnd(along: steepest, on: problem, seeingCurvature: true) {
+                case .stationary(let finding): return report(here, .stationary, floor: finding)
+                case .step(let sample): found = sample
+                case .unexplained: break
+                }
+            }
+            if let found { return take(try here.accepting(found, on: problem), α: found.stepLength) }
+            let breakdown = Breakdown(
+                .lineSearch, "no step along the preconditioned gradient: \(reason)",
+                lookingAt: tried + [here.parameters.values + steepest], on: problem)
+            return report(here, .brokeDown(breakdown))
+        }
+
+        var Δ: Vector
+        switch direction() {
+        case .failure(let failure): return broken(failure)
+        case .success(let found): Δ = found
+        }
         switch stepLength {
         case .automatic(let rule):
-            let Δ: Vector
-            switch direction() {
-            case .failure(let failure): return broken(failure)
-            case .success(let found): Δ = found
-            }
             let model = try problem.linearization(at: here.parameters.values)
             let (α, μ, promised) = rule.rates(model, here.gradient, Δ, state.memory, λ: λ)
             guard promised.isFinite else {
@@ -132,26 +164,35 @@ struct KroneckerStep {
             if state.memory != nil, promised <= here.lastBits {
                 return report(here, .stationary, floor: .hiddenDecrease(promised, hidden: here.lastBits))
             }
-            var s = (state.stepScale * α) * Δ
-            if let δ = state.memory { s.add(δ, scaledBy: state.stepScale * μ) }
-            trials = 1
-            next.memory = s
-            let θ = here.parameters.values + s
-            return take(Standpoint(at: here.parameters.with(θ), try problem.lossAndGradient(at: θ)), α: state.stepScale * α, μ: μ)
+            var s = α * Δ
+            if let δ = state.memory { s.add(δ, scaledBy: μ) }
+            guard rule.isMonotone else {
+                trials = 1
+                s.scale(by: state.stepScale)
+                next.memory = s
+                let θ = here.parameters.values + s
+                let there = Standpoint(at: here.parameters.with(θ), try problem.lossAndGradient(at: θ))
+                return take(there, α: state.stepScale * α, μ: state.stepScale * μ)
+            }
+            let search = BacktrackingArmijo()
+            let result = try attempt(s, by: search, from: state.stepScale)
+            if let sample = result.usable {
+                next.memory = sample.stepLength * s
+                return take(try here.accepting(sample, on: problem), α: sample.stepLength * α, μ: sample.stepLength * μ)
+            }
+            switch try here.deadEnd(along: s, on: problem) {
+            case .stationary(let finding): return report(here, .stationary, floor: finding)
+            case .step(let sample):
+                next.memory = sample.stepLength * s
+                return take(try here.accepting(sample, on: problem), α: sample.stepLength * α, μ: sample.stepLength * μ)
+            case .unexplained: break
+            }
+            let reason = result.failure?.description ?? "no step"
+            return try descend(by: search, after: reason, [here.parameters.values + s])
         case .search(let search):
-            func attempt(_ p: Vector) throws -> LineSearchResult<Trial> {
-                let result = try search.search(along: here.ray(along: p, on: problem), from: state.stepScale)
-                trials += result.trials
-                return result
-            }
-            var Δ: Vector
-            switch direction() {
-            case .failure(let failure): return broken(failure)
-            case .success(let found): Δ = found
-            }
             if momentum > 0, let m = state.memory {
                 let p = Δ.adding(m, scaledBy: momentum)
-                if let sample = try attempt(p).usable {
+                if let sample = try attempt(p, by: search, from: state.stepScale).usable {
                     next.memory = p
                     return take(try here.accepting(sample, on: problem), α: sample.stepLength)
                 }
@@ -166,7 +207,7 @@ struct KroneckerStep {
                     }
                 }
                 next.memory = momentum > 0 ? Δ : nil
-                let result = try attempt(Δ)
+                let result = try attempt(Δ, by: search, from: state.stepScale)
                 if let sample = result.usable { return take(try here.accepting(sample, on: problem), α: sample.stepLength) }
                 if rescue == 0 {
                     reason = result.failure?.description ?? "no step"
@@ -178,20 +219,7 @@ struct KroneckerStep {
                 }
                 tried.append(here.parameters.values + Δ)
             }
-            let steepest = -Descent.firstStep(from: here) * here.gradient
-            next.memory = nil
-            var found = try attempt(steepest).usable
-            if found == nil {
-                switch try here.deadEnd(along: steepest, on: problem, seeingCurvature: true) {
-                case .stationary(let finding): return report(here, .stationary, floor: finding)
-                case .step(let sample): found = sample
-                case .unexplained: break
-                }
-            }
-            if let found { return take(try here.accepting(found, on: problem), α: found.stepLength) }
-            tried.append(here.parameters.values + steepest)
-            let breakdown = Breakdown(.lineSearch, "no step along the preconditioned gradient: \(reason)", lookingAt: tried, on: problem)
-            return report(here, .brokeDown(breakdown))
+            return try descend(by: search, after: reason, tried)
         }
     }
 }

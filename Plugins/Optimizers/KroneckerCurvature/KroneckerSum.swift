@@ -122,7 +122,9 @@ private struct CommonBasis {
             if let pivot = values.firstIndex(where: { !($0 > 0) }) { return .failure(.notPositiveDefinite(pivot: pivot)) }
             let whitened = whole.vectors.scalingColumns(by: Vector(values.map { 1 / $0.squareRoot() }))
             guard matrices.count > 1 else { return .success(CommonBasis(vectors: whitened, matrices, dampings)) }
-            let first = Matrix.product(.product(whitened, matrices[0], transposingFirst: true), whitened)
+            var damped = matrices[0]
+            for i in 0..<n { damped[i, i] += dampings[0] }
+            let first = Matrix.product(.product(whitened, damped, transposingFirst: true), whitened)
             return SymmetricEigen.factorize(first.scaled(by: scales[0])).map { part in
                 CommonBasis(vectors: .product(whitened, part.vectors), matrices, dampings)
             }

@@ -20,7 +20,7 @@ public enum MuonMatrices: String, CaseIterable, Sendable, Hashable {
 /// The iteration brings singular values into about [0.7, 1.2] and not nearer: its slope at zero is what was tuned. Biases and, with
 /// `matrices: inner`, the first and last layer go by Adam at a rate η̃ of its own. η = `learningRate`, η̃ = `vectorLearningRate`, each times
 /// the schedule's factor; μ = `momentum`, λ = `weightDecay`, ε = `epsilon`; Adam's β₁, β₂ are `vectorMomentum` and `vectorSquareMomentum`, its
-/// ε is 1e-10.
+/// ε `vectorEpsilon`.
 ///
 /// One gradient a step and, with s the shorter side, 20s·rc + 10s³ flops a block at five iterations; one number a parameter of matrices, two
 /// of others. Steps have one length whatever the gradient, so the rate must fall for the loss to settle. Breaks down where loss or gradient
@@ -46,6 +46,8 @@ public struct Muon: BlockwiseMethod, Configurable {
     public var vectorMomentum = 0.9
     /// β₂ ∈ [0, 1).
     public var vectorSquareMomentum = 0.95
+    /// ε ≥ 0 of Adam.
+    public var vectorEpsilon = 1e-10
     /// The factor of both rates at each step.
     public var schedule: any Schedule = Constant()
 
@@ -73,6 +75,7 @@ public struct Muon: BlockwiseMethod, Configurable {
             .number("vectorLearningRate", \.vectorLearningRate, in: .positive, meaning: "η̃, the rate of what Adam does"),
             .number("vectorMomentum", \.vectorMomentum, in: .fraction, meaning: "Adam's β₁"),
             .number("vectorSquareMomentum", \.vectorSquareMomentum, in: .fraction, meaning: "Adam's β₂"),
+            .number("vectorEpsilon", \.vectorEpsilon, in: .nonNegative, meaning: "Adam's ε"),
             .schedule("schedule", \.schedule, meaning: "the factor of the learning rates at each step"),
         ]
     }
@@ -124,7 +127,7 @@ public struct Muon: BlockwiseMethod, Configurable {
         let (β1, β2, η) = (vectorMomentum, vectorSquareMomentum, vectorLearningRate * factor)
         block.mean.average(in: g, keeping: β1)
         v.average(squaresOf: g, keeping: β2)
-        g = block.mean.scaled(η * correction(β1, after: step), byRootsOf: v, factor: correction(β2, after: step), 1e-10)
+        g = block.mean.scaled(η * correction(β1, after: step), byRootsOf: v, factor: correction(β2, after: step), vectorEpsilon)
         block.meanSquare = v
     }
 

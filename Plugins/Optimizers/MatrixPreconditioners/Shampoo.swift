@@ -68,7 +68,8 @@ public struct Shampoo: BlockwiseMethod, Configurable {
     }
 
     public static let identifier = "shampoo"
-    public static let summary = "Gradients between inverse fourth roots of their second moments, layer by layer, with a grafted step length."
+    public static let summary =
+        "Gradients between inverse fourth roots of their second moments, layer by layer, with a grafted step length."
     public static var fields: [Field<Self>] {
         [
             .number("learningRate", \.learningRate, in: .positive, meaning: "η, the factor of the grafted step"),
@@ -146,7 +147,9 @@ public struct Shampoo: BlockwiseMethod, Configurable {
         }
 
         mutating func refresh() {
-            guard case .success(let eigen) = SymmetricEigen.factorize(statistic), let largest = eigen.values.last, largest > 0 else { return }
+            guard case .success(let eigen) = SymmetricEigen.factorize(statistic), let largest = eigen.values.last, largest > 0 else {
+                return
+            }
             let powers = Vector(eigen.values.map { pow(Swift.max($0, .ulpOfOne * largest), -0.25) })
             root = .product(eigen.vectors.scalingColumns(by: powers), eigen.vectors, transposingSecond: true)
         }
