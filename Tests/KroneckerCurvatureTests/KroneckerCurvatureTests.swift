@@ -196,7 +196,7 @@ private func damped(_ matrix: Matrix, _ λ: Double) -> Matrix {
     /// Rate and momentum at the quadratic model's minimum: no others near them give it a lower value.
     @Test func theModelsMinimum() throws {
         let problem = try Self.network()
-        let method = KFAC(damping: 1e-8, stepLength: .automatic(QuadraticModelStep()))
+        let method = KFAC(damping: 1e-8, stepLength: .automatic(QuadraticModelStep(isMonotone: false)))
         var (state, _) = try drive(method, on: problem, from: startingPoint(of: problem), steps: 3)
         let (before, δ) = (state.standpoint, try #require(state.memory))
         let report = try method.step(&state, on: problem)
@@ -229,23 +229,30 @@ private func damped(_ matrix: Matrix, _ λ: Double) -> Matrix {
     /// Momentum and the automatic step are two answers to one question.
     @Test func settingsThatExcludeEachOther() {
         #expect(throws: ConfigurationError.self) {
-            try KFAC(stepLength: .automatic(QuadraticModelStep()), momentum: 0.5).validated()
+            _ = try KFAC(stepLength: .automatic(QuadraticModelStep()), momentum: 0.5).validated()
         }
     }
 
-    /// All four reach what Adam does not in as many gradients as K-FAC takes evaluations.
+    /// With the quadratic model's steps, a tenth as many go below a quarter of Adam's loss at the best of three rates; with the grid's they go
+    /// below a tenth of what Adam has after as many.
     @Test func adamIsLeftBehind() throws {
-        let problem = try Self.network(width: 20, interior: 200, boundary: 60)
+        let problem = try Self.network(width: 32, interior: 300, boundary: 80)
         let start = startingPoint(of: problem)
-        func error<O: Optimizer>(_ optimizer: O, _ steps: Int) throws -> Double where O.Objective == any LayeredCurvatureProblem {
-            try #require(
-                try problem.referenceError(at: try drive(optimizer, on: problem, from: start, steps: steps).state.parameters.values))
+        func loss<O: Optimizer>(_ optimizer: O) throws -> Double where O.Objective == any LayeredCurvatureProblem {
+            try problem.loss(at: try drive(optimizer, on: problem, from: start, steps: 300).state.parameters.values).total
         }
-        let adam = try drive(Adam(learningRate: 1e-2), on: problem, from: start, steps: 3000).state.parameters.values
-        let bound = try #require(try problem.referenceError(at: adam))
-        let (kfac, star) = (try error(KFAC(), 100), try error(KFAC(stepLength: .automatic(QuadraticModelStep())), 300))
-        let ekfac = try error(EKFAC(), 100)
-        #expect(kfac < bound && star < bound && ekfac < bound, "kfac \(kfac), kfac* \(star), ekfac \(ekfac), adam \(bound)")
+        func adam(_ steps: Int) throws -> Double {
+            try [1e-3, 3e-3, 1e-2].map { try drive(Adam(learningRate: $0), on: problem, from: start, steps: steps).state.loss.total }.min()
+                ?? 0
+        }
+        let (long, short) = (try adam(3000), try adam(300))
+        let automatic = KroneckerStepLength.automatic(QuadraticModelStep())
+        for (name, found) in [("kfac", try loss(KFAC(momentum: 0.6))), ("ekfac", try loss(EKFAC(momentum: 0.6)))] {
+            #expect(found < 0.1 * short, "\(name) \(found), adam \(short)")
+        }
+        for (name, found) in [("kfac", try loss(KFAC(stepLength: automatic))), ("ekfac", try loss(EKFAC(stepLength: automatic)))] {
+            #expect(found < 0.25 * long, "\(name) \(found), adam \(long)")
+        }
     }
 }
 
