@@ -236,16 +236,16 @@ private func damped(_ matrix: Matrix, _ λ: Double) -> Matrix {
     /// With the quadratic model's steps, a tenth as many go below a quarter of Adam's loss at the best of three rates; with the grid's they go
     /// below a tenth of what Adam has after as many.
     @Test func adamIsLeftBehind() throws {
-        let problem = try Self.network(width: 32, interior: 300, boundary: 80)
+        let problem = try Self.network(width: 24, interior: 200, boundary: 60)
         let start = startingPoint(of: problem)
         func loss<O: Optimizer>(_ optimizer: O) throws -> Double where O.Objective == any LayeredCurvatureProblem {
-            try problem.loss(at: try drive(optimizer, on: problem, from: start, steps: 300).state.parameters.values).total
+            try problem.loss(at: try drive(optimizer, on: problem, from: start, steps: 200).state.parameters.values).total
         }
         func adam(_ steps: Int) throws -> Double {
             try [1e-3, 3e-3, 1e-2].map { try drive(Adam(learningRate: $0), on: problem, from: start, steps: steps).state.loss.total }.min()
                 ?? 0
         }
-        let (long, short) = (try adam(3000), try adam(300))
+        let (long, short) = (try adam(2000), try adam(200))
         let automatic = KroneckerStepLength.automatic(QuadraticModelStep())
         for (name, found) in [("kfac", try loss(KFAC(momentum: 0.6))), ("ekfac", try loss(EKFAC(momentum: 0.6)))] {
             #expect(found < 0.1 * short, "\(name) \(found), adam \(short)")
