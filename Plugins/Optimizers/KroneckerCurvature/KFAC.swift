@@ -14,9 +14,9 @@ import OptimizationCore
 /// (KFAC*: `stepLength: automatic`, ``QuadraticModelStep``). β = `averaging`, λ = `damping`, μ = `momentum`.
 ///
 /// The terms with the most channels are taken as the equation's; all others share one product, as if they were one term, since only two can
-/// be diagonalised at once. For a network without hidden layers and one vector a point the products are exact. λ goes to each factor, so
-/// that the product's is λ(A + B) ⊗ I about; published runs were tuned to 1e-14 … 1e-8. All parameters must be of affine layers: a network with
-/// gates, trained slopes or unknown coefficients is refused. A batch should be held for some hundred steps.
+/// be diagonalised at once. For a network without hidden layers and one vector a point the products are exact. λ goes to each factor: a
+/// product gets λ(A ⊗ I + I ⊗ B) + λ²I; published runs were tuned to 1e-14 … 1e-8. All parameters must be of affine layers: a network with
+/// trained slopes, factorised weights or unknown coefficients is refused. A batch should be held for some hundred steps.
 ///
 /// Where a search finds no step along M, M is dropped and Δ tried, then Δ with λ raised a hundredfold, three times over, then −∇L; λ is
 /// raised too where a factor is not positive definite. It is stationary where rounding hides all decreases and breaks down where none of
