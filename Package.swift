@@ -64,6 +64,12 @@ let optimizers = [
     Row(
         "NaturalGradient", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
         tests: ["OptimizationTesting", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Poisson"]),
+    Row(
+        "MatrixPreconditioners", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Optimizers",
+        tests: ["OptimizationTesting", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Poisson"]),
+    Row(
+        "KroneckerCurvature", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
+        tests: ["OptimizationTesting", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Differentiation", "Poisson"]),
 ]
 
 let problems = [

@@ -11,8 +11,10 @@
 @_exported import GradientMethods
 @_exported import Heat
 @_exported import Helmholtz
+@_exported import KroneckerCurvature
 @_exported import LeastSquares
 @_exported import LinearAlgebra
+@_exported import MatrixPreconditioners
 @_exported import NaturalGradient
 @_exported import NeuralModels
 @_exported import NewtonKrylov
@@ -35,7 +37,8 @@
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
     NeuralModelsPlugin.self, StochasticGradientPlugin.self, GradientMethodsPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self,
-    NewtonKrylovPlugin.self, TrustRegionPlugin.self, NaturalGradientPlugin.self,
+    NewtonKrylovPlugin.self, TrustRegionPlugin.self, NaturalGradientPlugin.self, MatrixPreconditionersPlugin.self,
+    KroneckerCurvaturePlugin.self,
     TestFunctionsPlugin.self, PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, ConvectionPlugin.self,
     ReactionPlugin.self, WavePlugin.self, HeatPlugin.self, FokkerPlanckPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self,
     DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,

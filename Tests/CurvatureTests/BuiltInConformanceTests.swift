@@ -254,6 +254,10 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         Pairing("natural-gradient", "burgers"), Pairing("natural-gradient", "burgers", batch: 30),
         Pairing("natural-gradient", "antiderivative"), Pairing("hessian-free", "burgers"), Pairing("hessian-free", "burgers", batch: 30),
         Pairing("hessian-free", "antiderivative"),
+        Pairing("shampoo", "burgers"), Pairing("shampoo", "antiderivative", batch: 3), Pairing("soap", "burgers", batch: 16),
+        Pairing("soap", "deep-ritz-1d"), Pairing("muon", "burgers"), Pairing("muon", "logistic-regression", batch: 20),
+        Pairing("kfac", "burgers"), Pairing("kfac", "burgers", batch: 30), Pairing("ekfac", "burgers"),
+        Pairing("ekfac", "burgers", batch: 30),
     ]
 
     @Test(arguments: pairings) func conforms(pairing: Pairing) throws { try pairing.check() }

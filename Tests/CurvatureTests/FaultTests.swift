@@ -22,7 +22,7 @@ import Testing
         var run: @Sendable (FaultInjector.Kind, _ iteration: Int, _ healthy: Int, RecoveryPolicy, RunFolder) throws -> Course
         var testDescription: String { name }
 
-        init(_ name: String, _ optimizer: some Optimizer, samples: Bool = false) {
+        init(_ name: String, _ optimizer: some Optimizer, samples: Bool = false, layers: Bool = false) {
             self.name = name
             run = { kind, iteration, healthy, policy, folder in
                 func run<P: DifferentiableProblem>(_ base: P) throws -> Course {
@@ -37,10 +37,19 @@ import Testing
                     let result = try pipeline.start(seed: 1, callbacks: [watch, RecordTrajectory(in: folder)])
                     return Course(result: result, seen: watch.seen.withLock { $0 }, term: problem.terms[0])
                 }
+                if layers { return try run(try FaultTests.network()) }
                 guard samples else { return try run(ZooProblem.named("extended-rosenbrock") ?? .rosenbrock) }
                 return try run(try SyntheticLogisticRegression(samples: 60, classes: TwoGaussians(features: 4)).problem(seed: 2))
             }
         }
+    }
+
+    static func network() throws -> PhysicsInformedProblem {
+        var setup = PoissonOnSquareSetup()
+        setup.network = PerceptronSettings(width: 5, depth: 1)
+        setup.points = PointPlan(interior: 40, boundary: 12)
+        guard let problem = try setup.makeProblem(seed: 1) as? PhysicsInformedProblem else { throw PhysicsError("no network") }
+        return problem
     }
 
     static let methods = [
@@ -54,7 +63,10 @@ import Testing
         Method("trust-region", TrustRegion()), Method("trust-region-exact", TrustRegion(.exact)),
         Method("natural-gradient", NaturalGradient()),
         Method("spring", NaturalGradient(momentum: .spring(SPRINGMomentum()), stepLength: .fixed(CappedRate()))),
-        Method("hessian-free", HessianFree()),
+        Method("hessian-free", HessianFree()), Method("shampoo", Shampoo(), layers: true), Method("soap", SOAP(), layers: true),
+        Method("muon", Muon(learningRate: 1e-3), layers: true), Method("kfac", KFAC(), layers: true),
+        Method("kfac-automatic", KFAC(stepLength: .automatic(QuadraticModelStep())), layers: true),
+        Method("ekfac", EKFAC(), layers: true),
         Method("clipped", Clipped(Adam(learningRate: 1e-2), norm: 1)),
         Method("batched", Batched(Adam(learningRate: 1e-2), size: 20, holding: 2), samples: true),
         Method("batched-lbfgs", Batched(LBFGS(), size: 20, holding: 5), samples: true),
@@ -129,7 +141,8 @@ import Testing
     @Test func aBadPointIsNamed() throws {
         for (name, optimizer) in [
             ("adam", Adam() as any Optimizer), ("l-bfgs", LBFGS()), ("lm", LevenbergMarquardt()), ("gn", GaussNewton()),
-            ("natural-gradient", NaturalGradient()), ("hessian-free", HessianFree()),
+            ("natural-gradient", NaturalGradient()), ("hessian-free", HessianFree()), ("soap", SOAP()), ("kfac", KFAC()),
+            ("ekfac", EKFAC()),
             ("self-scaled-broyden", SelfScaledBroyden()), ("clipped", Clipped(Adam(), norm: 1)),
             // One of the two batches of an epoch has the bad point.
             ("batched", Batched(Adam(), size: 5)),

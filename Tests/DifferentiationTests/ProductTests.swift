@@ -170,7 +170,7 @@ extension Engine {
             let jacobian = program.jacobian(at: θ)
             let normal = jacobian.normalMatrix()
             let factors = jacobian.kroneckerFactors()
-            #expect(factors.map(\.parameterOffset) == network.layers.dropFirst().map(\.weightOffset))
+            #expect(factors.map(\.parameterOffset) == network.layers.map(\.weightOffset))
             for f in factors {
                 for i in 0...f.inputs {
                     for k in 0...f.inputs {

@@ -234,11 +234,19 @@ struct BlockPass {
         }
     }
 
-    /// What a dense layer reads and the cotangent of what it writes, while `reverse` visits it.
-    func rows(ofLayer l: Int) -> (input: Doubles, cotangent: Doubles) {
+    /// What a dense layer reads.
+    func input(ofLayer l: Int) -> Doubles {
         switch passes {
-        case .double(let pass): pass.rows(ofLayer: l)
-        case .single(let pass): pass.rows(ofLayer: l)
+        case .double(let pass): pass.input(ofLayer: l)
+        case .single(let pass): pass.input(ofLayer: l)
+        }
+    }
+
+    /// The cotangent of a dense layer's affine map, while `reverse` visits it.
+    func cotangent(ofLayer l: Int) -> Doubles {
+        switch passes {
+        case .double(let pass): pass.cotangent(ofLayer: l)
+        case .single(let pass): pass.cotangent(ofLayer: l)
         }
     }
 

@@ -32,15 +32,20 @@ struct NetworkPass<S: JetScalar> {
     var seeds: MutableDoubles { S.shadow(memory(last).g, copy: doubles + layout.seeds) }
     var seedTangents: MutableDoubles { S.shadow(memory(last).gdot, copy: doubles + layout.seedTangents) }
 
-    /// What a layer reads and the cotangent of what it writes, after `reverse`, as Double.
-    func rows(ofLayer l: Int) -> (input: Doubles, cotangent: Doubles) {
-        let (m, layer) = (memory(l), network.nodes[l].layer)
-        let (input, cotangent) = (doubles + layout.layerInput, doubles + layout.layerCotangent)
-        let x = S.shadow(MutableNumbers(mutating: m.x()), copy: input)
-        let g = S.shadow(m.g, copy: cotangent)
-        S.widen((layer.denseShape?.inputs ?? 0) * pass.rows, MutableNumbers(mutating: m.x()), x)
-        S.widen(layer.outputs * pass.rows, m.g, g)
-        return (Doubles(x), Doubles(g))
+    /// What a dense layer reads, as Double.
+    func input(ofLayer l: Int) -> Doubles {
+        let x = MutableNumbers(mutating: memory(l).x())
+        let shadow = S.shadow(x, copy: doubles + layout.layerInput)
+        S.widen((network.nodes[l].layer.denseShape?.inputs ?? 0) * pass.rows, x, shadow)
+        return Doubles(shadow)
+    }
+
+    /// The cotangent of a dense layer's affine map, after `reverse`, as Double.
+    func cotangent(ofLayer l: Int) -> Doubles {
+        let g = memory(l).g
+        let shadow = S.shadow(g, copy: doubles + layout.layerCotangent)
+        S.widen(network.nodes[l].layer.outputs * pass.rows, g, shadow)
+        return Doubles(shadow)
     }
 
     /// The jets of every layer.

@@ -25,18 +25,23 @@ public struct KroneckerFactors: Sendable {
 }
 
 extension ProgramJacobian {
-    /// The factors of every dense layer of the block beyond the first, which acts on the coordinates, for every term: one forward pass, a reverse pass
-    /// for each residual of a point, and C·(in² + out²) operations a point and layer.
+    /// The factors of every dense layer of the block, for every term: one forward pass, a reverse pass for each residual of a point, and
+    /// C·(in² + out²) operations a point and layer. A layer on the coordinates has the scaled point in its value channel, the scale of
+    /// coordinate e in entry e of channel ∂ₑ, and zeros in all others.
     public func kroneckerFactors() -> [KroneckerFactors] {
         let nodes = program.layers.nodes
-        let dense = nodes.indices.filter { l in
-            nodes[l].layer.denseShape != nil && block.clamped(to: nodes[l].parameters) == nodes[l].parameters
+        func shape(_ l: Int) -> DenseShape? {
+            if let layer = nodes[l].layer as? CoordinateLayer {
+                return DenseShape(inputs: layer.inputs, outputs: layer.outputs, hasBias: true)
+            }
+            return nodes[l].layer.denseShape
         }
+        let dense = nodes.indices.filter { shape($0) != nil && block.clamped(to: nodes[$0].parameters) == nodes[$0].parameters }
         guard let lowest = dense.first else { return [] }
         var factors: [KroneckerFactors] = []
         for (t, term) in program.compiled.enumerated() where term.residualTotal > 0 {
             let single = program.restricted(toTerms: [t])
-            let shapes = dense.map { nodes[$0].layer.denseShape ?? DenseShape(inputs: 0, outputs: 0, hasBias: false) }
+            let shapes = dense.map { shape($0) ?? DenseShape(inputs: 0, outputs: 0, hasBias: false) }
             var (offsets, total) = ([(input: Int, output: Int)](), 0)
             for shape in shapes {
                 let side = shape.inputs + (shape.hasBias ? 1 : 0)
@@ -52,11 +57,15 @@ extension ProgramJacobian {
                         pass.seedResidual(k)
                         pass.reverse(θ, downTo: lowest) { l in
                             guard let i = dense.firstIndex(of: l) else { return }
-                            let (rows, shape, layer) = (pass.rows, shapes[i], pass.rows(ofLayer: l))
+                            let (shape, g) = (shapes[i], pass.cotangent(ofLayer: l))
                             BlockProducts.weights(
-                                rows: rows, inputs: shape.outputs, outputs: shape.outputs, x: layer.cotangent, y: layer.cotangent,
-                                into: sums + offsets[i].output)
-                            if k == 0 { pass.addInputProducts(layer.input, shape, to: sums + offsets[i].input) }
+                                rows: pass.rows, inputs: shape.outputs, outputs: shape.outputs, x: g, y: g, into: sums + offsets[i].output)
+                            guard k == 0 else { return }
+                            if let layer = nodes[l].layer as? CoordinateLayer {
+                                pass.addPointProducts(layer, to: sums + offsets[i].input)
+                            } else {
+                                pass.addInputProducts(pass.input(ofLayer: l), shape, to: sums + offsets[i].input)
+                            }
                         }
                     }
                 }
@@ -97,6 +106,20 @@ extension BlockPass {
             }
             if shape.hasBias, part < term.arity { a[shape.inputs + shape.inputs * side] += Double(points) }
         }
+    }
+
+    /// The same for a layer on the scaled coordinates, whose jet is known.
+    func addPointProducts(_ layer: CoordinateLayer, to a: MutableDoubles) {
+        let side = layer.inputs + 1
+        var x = [Double](repeating: 1, count: side)
+        for point in 0..<term.arity {
+            let columns = (0..<layer.inputs).map { term.coordinates.column(point * network.dimension + $0) + start }
+            for p in 0..<points {
+                for i in 0..<layer.inputs { x[i] = layer.factors[i] * columns[i][p] + layer.offsets[i] }
+                for j in 0..<side { for i in 0..<side { a[i + j * side] += x[i] * x[j] } }
+            }
+        }
+        for e in term.rules.space.firsts { a[e * (side + 1)] += Double(points * term.arity) * layer.factors[e] * layer.factors[e] }
     }
 
     private func dot(_ x: Doubles, _ y: Doubles, _ count: Int) -> Double { (0..<count).reduce(0.0) { $0 + x[$1] * y[$1] } }

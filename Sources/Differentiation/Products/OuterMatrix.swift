@@ -149,11 +149,12 @@ extension ProgramJacobian {
         withPanel(of: total) { memory in
             self.sweep(sweep, rows: 0..<n, into: memory, leading: n) { pass, residual, l in
                 guard let t = tileOfRow[pass.residualIndex(residual)], let i = sweep.layers.firstIndex(of: l) else { return }
-                let (tile, place, shape, layer) = (tiles[t], places[t][i], shapes[i], pass.rows(ofLayer: l))
+                let (tile, place, shape) = (tiles[t], places[t][i], shapes[i])
+                let (x, g) = (pass.input(ofLayer: l), pass.cotangent(ofLayer: l))
                 for c in 0..<tile.channels {
                     let (row, source, leading) = (c * tile.padded, c * tile.blockPoints, tile.channels * tile.blockPoints)
-                    ck_pack_rows(tile.padded, shape.inputs, layer.input + source, leading, memory + place.x + row * shape.inputs)
-                    ck_pack_rows(tile.padded, shape.outputs, layer.cotangent + source, leading, memory + place.g + row * shape.outputs)
+                    ck_pack_rows(tile.padded, shape.inputs, x + source, leading, memory + place.x + row * shape.inputs)
+                    ck_pack_rows(tile.padded, shape.outputs, g + source, leading, memory + place.g + row * shape.outputs)
                 }
             }
             // What a block that ends within a portion has beside it is left out.

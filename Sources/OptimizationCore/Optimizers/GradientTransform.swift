@@ -9,8 +9,15 @@ public protocol GradientTransform: Sendable {
     /// The memory before the first step, for n parameters.
     func start(count n: Int) -> Memory
 
+    /// The same for parameters in blocks, whose shapes a rule may go by. By default it goes by their number alone.
+    func start(layout: ParameterLayout) -> Memory
+
     /// Replaces the gradient g ∈ ℝⁿ at θ by the update Δ; the step is θ⁺ = θ − Δ. `step` counts from 1.
     func update(_ g: inout Vector, at θ: Vector, step: Int, memory: inout Memory)
+}
+
+extension GradientTransform {
+    public func start(layout: ParameterLayout) -> Memory { start(count: layout.count) }
 }
 
 /// A gradient transform that is an optimizer: it evaluates loss and gradient once a step.
@@ -63,7 +70,7 @@ public struct FirstOrderState<Memory: Checkpointable>: OptimizerState {
 extension FirstOrderMethod {
     public func start(on problem: any DifferentiableProblem, from parameters: Parameters) throws -> FirstOrderState<Memory> {
         let value = try problem.lossAndGradient(at: parameters.values)
-        return FirstOrderState(at: parameters, value, memory: start(count: parameters.count))
+        return FirstOrderState(at: parameters, value, memory: start(layout: parameters.layout))
     }
 
     public func step(_ state: inout FirstOrderState<Memory>, on problem: any DifferentiableProblem) throws -> StepReport {

@@ -52,6 +52,14 @@ extension Counted: LeastSquaresProblem where Base: LeastSquaresProblem {
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
 
+extension Counted: LayeredCurvatureProblem where Base: LayeredCurvatureProblem {
+    /// Counts as a linearisation.
+    public func layerCurvatures(at θ: Vector) throws -> [LayerCurvature] {
+        count(.linearization)
+        return try base.layerCurvatures(at: θ)
+    }
+}
+
 extension Counted: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {
     public func hessian(at θ: Vector) throws -> any HessianOperator {
         CountedHessian(base: try base.hessian(at: θ), counter: counter, fraction: fraction)

@@ -53,6 +53,13 @@ extension Stage where P: LeastSquaresProblem {
     }
 }
 
+extension Stage where P: LayeredCurvatureProblem {
+    public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
+    where O.Objective == any LayeredCurvatureProblem, O.Samples == AllSamples {
+        self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
+    }
+}
+
 extension Stage where P: TwiceDifferentiableProblem {
     public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
     where O.Objective == any TwiceDifferentiableProblem, O.Samples == AllSamples {
@@ -80,6 +87,13 @@ extension Stage where P: LeastSquaresProblem & SampledProblem {
 
     public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
     where O.Objective == any LeastSquaresProblem & SampledProblem {
+        self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
+    }
+}
+
+extension Stage where P: LayeredCurvatureProblem & SampledProblem {
+    public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
+    where O.Objective == any LayeredCurvatureProblem, O.Samples == SampleBatches {
         self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
     }
 }
@@ -148,6 +162,7 @@ public func offers(of problem: some Problem) -> [String] {
     var names: [String] = []
     if problem is any DifferentiableProblem { names.append("DifferentiableProblem") }
     if problem is any LeastSquaresProblem { names.append("LeastSquaresProblem") }
+    if problem is any LayeredCurvatureProblem { names.append("LayeredCurvatureProblem") }
     if problem is any TwiceDifferentiableProblem { names.append("TwiceDifferentiableProblem") }
     if problem is any SampledProblem { names.append("SampledProblem") }
     if problem is any RevisableProblem { names.append("RevisableProblem") }

@@ -135,6 +135,21 @@ extension FaultInjecting: LeastSquaresProblem where Base: LeastSquaresProblem {
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
 
+extension FaultInjecting: LayeredCurvatureProblem where Base: LayeredCurvatureProblem {
+    public func layerCurvatures(at θ: Vector) throws -> [LayerCurvature] {
+        let (fault, curvatures) = (injector.next(), try base.layerCurvatures(at: θ))
+        guard let fault else { return curvatures }
+        return curvatures.map { curvature in
+            var spoiled = curvature
+            for t in spoiled.terms.indices {
+                spoiled.terms[t].input = fault.spoil(spoiled.terms[t].input)
+                spoiled.terms[t].output = fault.spoil(spoiled.terms[t].output)
+            }
+            return spoiled
+        }
+    }
+}
+
 extension FaultInjecting: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {
     public func hessian(at θ: Vector) throws -> any HessianOperator {
         let (fault, hessian) = (injector.next(), try base.hessian(at: θ))

@@ -139,6 +139,10 @@ extension PhysicsInformedProblem: LeastSquaresProblem, TwiceDifferentiableProble
     }
 }
 
+extension PhysicsInformedProblem: LayeredCurvatureProblem {
+    public func layerCurvatures(at θ: Vector) throws -> [LayerCurvature] { objective.layerCurvatures(at: θ) }
+}
+
 extension PhysicsInformedProblem: SampledProblem {
     public var sampleSets: [SampleSet] { lossTerms.map { SampleSet(name: $0.name, count: $0.points.rows) } }
 

@@ -1,5 +1,3 @@
-import OptimizationCore
-
 #if canImport(Glibc)
     import Glibc
 #else

@@ -1,0 +1,159 @@
+import LinearAlgebra
+import MatrixPreconditioners
+import NeuralModels
+import OptimizationCore
+import OptimizationTesting
+import PhysicsInformed
+import Poisson
+import StochasticGradient
+import Testing
+
+/// L = ½‖W − T‖²_F + ½‖b‖² with a weight on each column of W.
+private struct Quadratic: DifferentiableProblem {
+    var target: Matrix
+    var weights: Vector
+
+    var name: String { "quadratic" }
+    var identity: Setting { .scalar(name) }
+    var layout: ParameterLayout { ParameterLayout([("w", [target.rows, target.columns]), ("b", [2])]) }
+    func initialParameters(from random: inout RandomStream) -> Parameters { Parameters(layout: layout, values: .zeros(layout.count)) }
+    func loss(at θ: Vector) -> LossValue { lossAndGradient(at: θ).loss }
+    func lossAndGradient(at θ: Vector) -> Evaluation {
+        var (loss, g) = (0.0, Vector.zeros(θ.count))
+        for i in 0..<target.rows {
+            for j in 0..<target.columns {
+                let p = i * target.columns + j
+                g[p] = weights[j] * (θ[p] - target[i, j])
+                loss += 0.5 * g[p] * (θ[p] - target[i, j])
+            }
+        }
+        for p in (θ.count - 2)..<θ.count { (g[p], loss) = (θ[p], loss + 0.5 * θ[p] * θ[p]) }
+        return Evaluation(loss: LossValue(loss), gradient: g)
+    }
+}
+
+@Suite struct MatrixPreconditionersTests {
+    private let problem = Quadratic(target: Matrix(rows: [[1, 2, -1], [0.5, -1, 3]]), weights: [1, 10, 100])
+
+    private func firstStep<M: BlockwiseMethod>(_ method: M, steps: Int = 1) throws -> (update: Matrix, state: M.State) {
+        var random = RandomStream(seed: 0, name: "start")
+        var state = try method.start(on: problem, from: problem.initialParameters(from: &random))
+        var before = state.parameters.values
+        for _ in 0..<steps {
+            before = state.parameters.values
+            _ = try method.step(&state, on: problem)
+        }
+        let Δ = before - state.parameters.values
+        return (Matrix(rows: 3, columns: 2, elements: Array(Δ.elements.prefix(6))).transposed, state)
+    }
+
+    /// The first step of Muon has the gradient's singular vectors, and singular values that the iteration brings near one.
+    @Test func muonKeepsSingularVectors() throws {
+        let (update, _) = try firstStep(Muon(learningRate: 0.5))
+        var gradient = Matrix.zeros(2, 3)
+        for i in 0..<2 { for j in 0..<3 { gradient[i, j] = -problem.weights[j] * problem.target[i, j] } }
+        let (exact, found) = (try SVD.factorize(gradient).get(), try SVD.factorize(update).get())
+        for σ in found.singularValues { #expect(σ / (0.5 * 1.5.squareRoot()) > 0.65 && σ / (0.5 * 1.5.squareRoot()) < 1.25, "\(σ)") }
+        // Uᵀ·Δ·V is diagonal in the gradient's bases.
+        let turned = Matrix.product(.product(exact.u, update, transposingFirst: true), exact.vTransposed, transposingSecond: true)
+        #expect(abs(turned[0, 1]) + abs(turned[1, 0]) < 1e-12 * abs(turned[0, 0]))
+    }
+
+    /// From one gradient and no diagonal, Shampoo's direction is the same orthogonal matrix: (GGᵀ)^(−¼)G(GᵀG)^(−¼) = UVᵀ on the range of G.
+    @Test func shampooOfOneGradientIsOrthogonal() throws {
+        var method = Shampoo(learningRate: 1, momentum: 0, squareMomentum: 1, grafting: .none)
+        (method.warmUp, method.epsilon) = (1, 1e-14)
+        let (update, _) = try firstStep(method)
+        for σ in try SVD.factorize(update).get().singularValues { #expect(abs(σ - 1) < 1e-6, "\(σ)") }
+    }
+
+    @Test func graftingTakesTheLength() throws {
+        var method = Shampoo(learningRate: 0.1, momentum: 0, grafting: .sgd)
+        method.warmUp = 1
+        let (update, _) = try firstStep(method)
+        let g = problem.lossAndGradient(at: .zeros(8)).gradient
+        #expect(abs(update.frobeniusNorm - 0.1 * g.norm) < 1e-12 * g.norm)
+    }
+
+    /// With both sides left as they are, SOAP is Adam, a step later.
+    @Test func soapWithoutBasesIsAdam() throws {
+        var soap = SOAP(learningRate: 0.01, momentum: 0.9, squareMomentum: 0.99)
+        soap.maximumDimension = 1
+        let (_, state) = try firstStep(soap, steps: 11)
+        let adam = Adam(learningRate: 0.01, momentum: 0.9, squareMomentum: 0.99)
+        var random = RandomStream(seed: 0, name: "start")
+        var other = try adam.start(on: problem, from: problem.initialParameters(from: &random))
+        for _ in 0..<10 { _ = try adam.step(&other, on: problem) }
+        // Adam's ε is added after the correction of v.
+        #expect((state.parameters.values - other.parameters.values).maximumNorm < 1e-8)
+        #expect(state.parameters.values.norm > 0.01)
+    }
+
+    /// The bases stay orthogonal, and V's entries follow their columns: with a fixed gradient's statistics, Q turns them diagonal.
+    @Test func soapTurnsStatisticsDiagonal() throws {
+        let (_, state) = try firstStep(SOAP(learningRate: 1e-3, refresh: 1), steps: 30)
+        for side in [state.memory.blocks[0].columnSide, state.memory.blocks[0].rowSide] {
+            let side = try #require(side)
+            let n = side.basis.rows
+            let square = side.basis.gram
+            let turned = Matrix.product(.product(side.basis, side.statistic, transposingFirst: true), side.basis)
+            for i in 0..<n {
+                for j in 0..<n {
+                    #expect(abs(square[i, j] - (i == j ? 1 : 0)) < 1e-12)
+                    if i != j { #expect(abs(turned[i, j]) < 1e-6 * turned[0, 0]) }
+                }
+                if i > 0 { #expect(turned[i, i] <= turned[i - 1, i - 1] * (1 + 1e-6)) }
+            }
+        }
+    }
+
+    @Test func innerMatricesOnly() {
+        let layout = ParameterLayout([("a", [2, 4]), ("b", [4]), ("c", [4, 4]), ("d", [4, 1])])
+        let blocks = Muon(learningRate: 0.1, matrices: .inner).start(layout: layout).blocks
+        #expect(blocks.map { $0.meanSquare == nil } == [false, false, true, false])
+        #expect(Muon().start(layout: layout).blocks.map { $0.meanSquare == nil } == [true, false, true, true])
+    }
+
+    /// On a network for −Δu = f SOAP is below a tenth of Adam's loss in as many gradients, each at the better of two rates; Muon
+    /// settles where its rate falls.
+    @Test func layersArePreconditioned() throws {
+        var setup = PoissonOnSquareSetup()
+        setup.network = PerceptronSettings(width: 24, depth: 1)
+        setup.points = PointPlan(interior: 200, boundary: 60)
+        let problem = try #require(try setup.makeProblem(seed: 1) as? PhysicsInformedProblem)
+        let start = startingPoint(of: problem, seed: 1)
+        func loss<M: FirstOrderMethod>(_ method: M) throws -> Double {
+            try drive(method, on: problem, from: start, steps: 2000).state.loss.total
+        }
+        let adam = try min(loss(Adam(learningRate: 3e-3)), loss(Adam(learningRate: 1e-2)))
+        let soap = try min(loss(SOAP(learningRate: 3e-3)), loss(SOAP(learningRate: 1e-2)))
+        let muon = try loss(Muon(learningRate: 3e-3, vectorLearningRate: 3e-3, schedule: CosineDecay(steps: 2000)))
+        let shampoo = try loss(Shampoo(learningRate: 3e-4))
+        #expect(soap < 0.1 * adam, "adam \(adam), soap \(soap), shampoo \(shampoo), muon \(muon)")
+        let first = try problem.loss(at: start.values).total
+        #expect(muon < 0.01 * first && shampoo < 0.01 * first, "shampoo \(shampoo), muon \(muon) from \(first)")
+    }
+}
+
+/// Where a run with this seed starts.
+func startingPoint(of problem: any Problem, seed: UInt64 = 1) -> Parameters {
+    var random = RandomStream(seed: seed, name: "initialization")
+    return problem.initialParameters(from: &random)
+}
+
+/// Steps until the method ends of its own accord, or `steps` of them.
+func drive<O: Optimizer>(
+    _ optimizer: O, on problem: O.Objective, from start: Parameters, steps: Int
+) throws -> (state: O.State, report: StepReport?) {
+    var state = try optimizer.start(on: problem, from: start)
+    var last: StepReport?
+    for _ in 0..<steps {
+        let report = try optimizer.step(&state, on: problem)
+        last = report
+        switch report.verdict {
+        case .stationary, .brokeDown: return (state, report)
+        default: continue
+        }
+    }
+    return (state, last)
+}

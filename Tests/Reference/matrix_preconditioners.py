@@ -1,0 +1,144 @@
+"""Trajectories of methods that see matrices by pytorch_optimizer and Optax in float64.
+
+    python Tests/Reference/matrix_preconditioners.py > Tests/Reference/matrix_preconditioners.json
+
+The loss is L(W, b) = ½ Σᵢ ‖tanh(Wᵀxᵢ + b) − yᵢ‖² of a layer with r inputs and c outputs, with dyadic x, y and start. Of each method: W and b
+(W by rows) after 10 and after 100 steps, and how far they move (‖·‖∞) when each step's are rounded up or down by one unit in the last place,
+the largest of 20 such runs. SOAP's QR and Muon's iteration, which pytorch_optimizer does in float32 and bfloat16, are done in float64. SOAP's
+layers are square: of a longer side's statistic one gradient leaves a null space, whose basis is whatever the library makes it. Its ε is
+1e-3: its second gradient is the first again, diagonal in its basis but for rounding, which a small ε blows up.
+Needs torch, optax and pytorch_optimizer.
+"""
+
+import functools
+import json
+import random
+from unittest import mock
+
+import jax
+import numpy as np
+import optax
+import pytorch_optimizer as po
+import torch
+from pytorch_optimizer.optimizer.muon import base as muon_base
+from pytorch_optimizer.optimizer.utils.graft import LayerWiseGrafting
+
+jax.config.update("jax_enable_x64", True)
+rng = random.Random(2)
+SAMPLES = 9
+
+
+class Layer:
+    def __init__(self, rows, columns):
+        def draw(*shape):
+            return np.array([rng.randint(-16, 16) / 16 for _ in range(int(np.prod(shape)))]).reshape(shape)
+
+        self.rows, self.columns = rows, columns
+        self.x, self.y = draw(SAMPLES, rows), 0.75 * draw(SAMPLES, columns)
+        self.start = draw(rows * columns + columns)
+
+    def split(self, p):
+        n = self.rows * self.columns
+        return p[:n].reshape(self.rows, self.columns), p[n:]
+
+    def gradient(self, p):
+        w, b = self.split(p)
+        t = np.tanh(self.x @ w + b)
+        d = (t - self.y) * (1 - t * t)
+        return self.x.T @ d, d.sum(axis=0)
+
+
+LAYERS = {"square": Layer(4, 4), "wide": Layer(3, 5), "tall": Layer(5, 3)}
+muon_in_double = functools.partial(muon_base.zero_power_via_newton_schulz_5, dtype=torch.float64)
+
+
+def by_torch(make):
+    """`make` takes the weights, c × r as PyTorch has them, and the biases."""
+
+    def run(layer, steps, rounded=lambda p: p):
+        w, b = layer.split(layer.start)
+        w, b = torch.nn.Parameter(torch.tensor(w.T.copy())), torch.nn.Parameter(torch.tensor(b.copy()))
+        method = make(w, b)
+        p = layer.start
+        with mock.patch.object(torch, "float32", torch.float64), mock.patch.object(
+                muon_base, "zero_power_via_newton_schulz_5", muon_in_double):
+            for _ in range(steps):
+                p = rounded(p)
+                pw, pb = layer.split(p)
+                w.data, b.data = torch.tensor(pw.T.copy()), torch.tensor(pb.copy())
+                gw, gb = layer.gradient(p)
+                w.grad, b.grad = torch.tensor(gw.T.copy()), torch.tensor(gb.copy())
+                method.step()
+                p = np.concatenate([w.detach().numpy().T.ravel(), b.detach().numpy()])
+        return p
+
+    return run
+
+
+def by_optax(method):
+    step = jax.jit(method.update)
+
+    def run(layer, steps, rounded=lambda p: p):
+        p = layer.start
+        state = method.init(layer.split(p))
+        for _ in range(steps):
+            p = rounded(p)
+            update, state = step(layer.gradient(p), state, layer.split(p))
+            w, b = optax.apply_updates(layer.split(p), update)
+            p = np.concatenate([np.asarray(w).ravel(), np.asarray(b)])
+        return p
+
+    return run
+
+
+def muon(w, b, **settings):
+    return po.Muon([{"params": [w], "use_muon": True, **settings}, {"params": [b], "use_muon": False, "lr": 0.01}])
+
+
+def shampoo(graft, every=1, **settings):
+    return by_torch(lambda w, b: po.ScalableShampoo(
+        [w, b], shape_interpretation=False, use_svd=True, preconditioning_compute_steps=every, start_preconditioning_step=5,
+        graft_type=graft, **settings))
+
+
+METHODS = {
+    "shampoo": ({"learningRate": 0.01}, shampoo(LayerWiseGrafting.RMSPROP, lr=0.01)),
+    "shampoo, none": ({"learningRate": 0.01, "grafting": "none"}, shampoo(LayerWiseGrafting.NONE, lr=0.01)),
+    "shampoo, sgd": (
+        {"learningRate": 0.01, "grafting": "sgd", "nesterov": False},
+        shampoo(LayerWiseGrafting.SGD, lr=0.01, nesterov=False)),
+    "shampoo, adagrad": (
+        {"learningRate": 0.05, "grafting": "adagrad", "refresh": 3, "squareMomentum": 0.99},
+        shampoo(LayerWiseGrafting.ADAGRAD, every=3, lr=0.05, betas=(0.9, 0.99))),
+    "soap": (
+        {"learningRate": 0.01, "epsilon": 1e-3}, by_torch(lambda w, b: po.SOAP([w, b], lr=0.01, eps=1e-3, weight_decay=0.0))),
+    "soap, often": (
+        {"learningRate": 0.01, "refresh": 2, "squareMomentum": 0.99, "basisMomentum": 0.9, "epsilon": 1e-3,
+         "weightDecay": 0.125},
+        by_torch(lambda w, b: po.SOAP(
+            [w, b], lr=0.01, betas=(0.95, 0.99), shampoo_beta=0.9, precondition_frequency=2, eps=1e-3, weight_decay=0.125))),
+    "muon": ({"learningRate": 0.01, "vectorLearningRate": 0.01}, by_torch(lambda w, b: muon(w, b, lr=0.01))),
+    "muon, plain": (
+        {"learningRate": 0.01, "vectorLearningRate": 0.01, "nesterov": False, "momentum": 0.9, "weightDecay": 0.125},
+        by_torch(lambda w, b: muon(w, b, lr=0.01, nesterov=False, momentum=0.9, weight_decay=0.125))),
+    "muon, optax": (
+        {"learningRate": 0.01, "vectorLearningRate": 0.01, "nesterov": False, "epsilon": 1e-30,
+         "vectorEpsilon": 1e-30},
+        by_optax(optax.contrib.muon(0.01, nesterov=False, eps=1e-30, adam_b1=0.9, adam_b2=0.95))),
+}
+
+if __name__ == "__main__":
+    cases = []
+    for name, (settings, run) in METHODS.items():
+        for kind, layer in LAYERS.items():
+            if "soap" in name and kind != "square":
+                continue
+            last, moved = run(layer, 100), 0.0
+            for _ in range(20):
+                other = run(layer, 100, lambda p: np.nextafter(p, [np.inf * rng.choice([-1, 1]) for _ in p]))
+                moved = max(moved, float(np.max(np.abs(other - last))))
+            cases.append({"method": name, "layer": kind, "settings": settings, "after10": run(layer, 10).tolist(),
+                          "after100": last.tolist(), "oneUlpMoves": moved})
+    layers = {kind: {"rows": l.rows, "columns": l.columns, "x": l.x.tolist(), "y": l.y.tolist(), "start": l.start.tolist()}
+              for kind, l in LAYERS.items()}
+    print(json.dumps({"layers": layers, "cases": cases}, indent=1))
