@@ -5,9 +5,13 @@ import OptimizationCore
 public protocol NetworkModel: Model {
     /// The network that programs are built on. Its parameters lie in the order of ``OptimizationCore/Model/layout``.
     var network: Network { get }
+    /// The blocks of θ in which the outputs are linear, whatever the others are: those of a last layer without activation.
+    var linearBlocks: [String] { get }
 }
 
 extension NetworkModel {
+    public var linearBlocks: [String] { [] }
+
     /// The number of coordinates.
     public var inputCount: Int { network.inputs }
     /// The number of fields.

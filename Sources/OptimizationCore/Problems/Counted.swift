@@ -52,6 +52,10 @@ extension Counted: LeastSquaresProblem where Base: LeastSquaresProblem {
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
 
+extension Counted: PartiallyLinearProblem where Base: PartiallyLinearProblem {
+    public var linearParameters: [Int] { base.linearParameters }
+}
+
 extension Counted: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {
     public func hessian(at θ: Vector) throws -> any HessianOperator {
         CountedHessian(base: try base.hessian(at: θ), counter: counter, fraction: fraction)

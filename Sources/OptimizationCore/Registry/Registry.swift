@@ -28,7 +28,7 @@ public struct Registry: Sendable {
 
     public mutating func register<C: ProblemConfiguration>(problem: C.Type) throws {
         let entry = ProblemEntry(
-            name: C.identifier, summary: C.summary, schema: schema(of: C.self), make: { try C($0, path: $1) })
+            name: C.identifier, summary: C.summary, schema: wrappedSchema(of: C.self), make: { try wrapped(C.self, $0, path: $1) })
         try add(entry, to: \.problems, kind: "problem")
     }
 

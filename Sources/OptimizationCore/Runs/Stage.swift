@@ -156,6 +156,7 @@ public func offers(of problem: some Problem) -> [String] {
     var names: [String] = []
     if problem is any DifferentiableProblem { names.append("DifferentiableProblem") }
     if problem is any LeastSquaresProblem { names.append("LeastSquaresProblem") }
+    if problem is any PartiallyLinearProblem { names.append("PartiallyLinearProblem") }
     if problem is any TwiceDifferentiableProblem { names.append("TwiceDifferentiableProblem") }
     if problem is any SampledProblem { names.append("SampledProblem") }
     if problem is any RevisableProblem { names.append("RevisableProblem") }

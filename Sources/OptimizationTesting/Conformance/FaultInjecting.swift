@@ -135,6 +135,10 @@ extension FaultInjecting: LeastSquaresProblem where Base: LeastSquaresProblem {
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
 
+extension FaultInjecting: PartiallyLinearProblem where Base: PartiallyLinearProblem {
+    public var linearParameters: [Int] { base.linearParameters }
+}
+
 extension FaultInjecting: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {
     public func hessian(at θ: Vector) throws -> any HessianOperator {
         let (fault, hessian) = (injector.next(), try base.hessian(at: θ))
