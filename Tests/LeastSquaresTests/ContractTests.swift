@@ -1,5 +1,6 @@
 import Globalization
 import LeastSquares
+import OptimizationCore
 import OptimizationTesting
 import Testing
 
