@@ -160,10 +160,15 @@ public struct SecantHessian: Checkpointable, Equatable {
             let (square, mixed) = (s.dot(s), r.dot(s))
             dense?.update(scaling: 1, s, r, ss: -mixed / (square * square), sq: 1 / square, qq: 0)
         case .dampedBFGS:
+            var (image, bend) = (image, s.dot(image))
+            if dense != nil, bend <= 0 {
+                // Rounding has cost B its definiteness: anew. A limited memory is built anew with every pair.
+                let σ = curved ? y.dot(y) / s.dot(y) : initialScale
+                (dense, image, bend) = (.identity(order, scaledBy: σ), σ * s, σ * s.dot(s))
+            }
             let mended = wasFresh && curved ? y : damped(y, along: s, image: image)
-            guard hasCurvature(s, mended, tolerance: 1e-12) else { return }
-            let bend = s.dot(image)
-            if bend > 0 { dense?.update(scaling: 1, mended, image, ss: 1 / s.dot(mended), sq: 0, qq: -1 / bend) }
+            guard hasCurvature(s, mended, tolerance: 1e-12), dense == nil || bend > 0 else { return }
+            dense?.update(scaling: 1, mended, image, ss: 1 / s.dot(mended), sq: 0, qq: -1 / bend)
             if dense == nil { memory.append(SecantPair(step: s, change: mended), keeping: model.memory) }
         }
     }

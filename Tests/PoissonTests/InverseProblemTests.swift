@@ -1,5 +1,6 @@
 import Differentiation
 import LeastSquares
+import LinearAlgebra
 import NeuralModels
 import OptimizationTesting
 import OptimizationCore
@@ -23,6 +24,22 @@ private struct UnknownConductivity: PDEProblem {
         [Residual("poisson", p.trainable("conductivity") * u[0].xx + .pi * .pi * sin(.pi * p.x))]
     }
     var reference: Reference? { .closedForm(grid: [51]) { sin(.pi * $0[0]) / 2 } }
+}
+
+/// A problem that calls all of its parameters linear.
+private struct Overstated: PartiallyLinearProblem {
+    var base: PhysicsInformedProblem
+    var name: String { base.name }
+    var identity: Setting { base.identity }
+    var layout: ParameterLayout { base.layout }
+    var terms: [String] { base.terms }
+    var residualCount: Int { base.residualCount }
+    var linearParameters: [Int] { Array(0..<layout.count) }
+    func initialParameters(from random: inout RandomStream) -> Parameters { base.initialParameters(from: &random) }
+    func loss(at θ: Vector) throws -> LossValue { try base.loss(at: θ) }
+    func lossAndGradient(at θ: Vector) throws -> Evaluation { try base.lossAndGradient(at: θ) }
+    func residual(at θ: Vector) throws -> Vector { try base.residual(at: θ) }
+    func linearization(at θ: Vector) throws -> any Linearization { try base.linearization(at: θ) }
 }
 
 @Suite struct InverseProblemTests {
@@ -74,6 +91,9 @@ private struct UnknownConductivity: PDEProblem {
         #expect(unsaid.linearParameters.isEmpty)
         let last = try #require(said.layout["layer3.weights"]?.range.lowerBound)
         #expect(said.linearParameters == Array(last..<(last + 5)))
-        try ProblemConformance.check(said)
+        try ProblemConformance.check(said, revisions: [WeightRevision([(term: said.terms[0], weight: 3)])])
+        // The suite tells where a problem only says so.
+        let wrong = ProblemConformance.report(Overstated(base: said))
+        #expect(wrong.failures.map(\.name) == ["its linear parameters enter linearly"])
     }
 }
