@@ -102,6 +102,9 @@ OURS = {
     "l-bfgs": "{name: l-bfgs, memory: 20}",
     "l-bfgs-b": "{name: l-bfgs-b, memory: 20}",
     "sr1": "{name: trust-region-quasi-newton}",
+    "sr1, exact": "{name: trust-region, model: quasi-newton, subproblem: exact}",
+    "damped-bfgs, exact": "{name: trust-region, model: quasi-newton, subproblem: exact, quasiNewton: {update: damped-bfgs}}",
+    "sr1, exact, 20 pairs": "{name: trust-region, model: quasi-newton, subproblem: exact, quasiNewton: {memory: 20}}",
     "nonlinear-cg": "{name: nonlinear-cg}",
 }
 
