@@ -75,7 +75,7 @@ let optimizers = [
 let problems = [
     Row(
         "Poisson", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
-        tests: ["OptimizationTesting", "LeastSquares"]),
+        tests: ["OptimizationTesting", "LeastSquares", "LinearAlgebra"]),
     Row(
         "Burgers", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
         tests: ["OptimizationTesting"]),

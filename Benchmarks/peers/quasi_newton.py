@@ -52,17 +52,17 @@ def box(x):
 
 def variably_dimensioned(x):
     s = np.sum(np.arange(1, len(x) + 1) * (x - 1))
-    return np.concatenate([x - 1, [s, s * s]])
+    return np.concatenate([x - 1, np.stack([s, s * s])])
 
 
 def broyden_tridiagonal(x):
-    padded = np.concatenate([[0], x, [0]])
+    padded = np.concatenate([np.zeros(1), x, np.zeros(1)])
     return (3 - 2 * x) * x - padded[:-2] - 2 * padded[2:] + 1
 
 
 def discrete_boundary_value(x):
     n, h = len(x), 1 / (len(x) + 1)
-    padded, t = np.concatenate([[0], x, [0]]), h * np.arange(1, n + 1)
+    padded, t = np.concatenate([np.zeros(1), x, np.zeros(1)]), h * np.arange(1, n + 1)
     return 2 * x - padded[:-2] - padded[2:] + 0.5 * h * h * (x + t + 1) ** 3
 
 
@@ -102,6 +102,9 @@ OURS = {
     "l-bfgs": "{name: l-bfgs, memory: 20}",
     "l-bfgs-b": "{name: l-bfgs-b, memory: 20}",
     "sr1": "{name: trust-region-quasi-newton}",
+    "sr1, exact": "{name: trust-region, model: quasi-newton, subproblem: exact}",
+    "damped-bfgs, exact": "{name: trust-region, model: quasi-newton, subproblem: exact, quasiNewton: {update: damped-bfgs}}",
+    "sr1, exact, 20 pairs": "{name: trust-region, model: quasi-newton, subproblem: exact, quasiNewton: {memory: 20}}",
     "nonlinear-cg": "{name: nonlinear-cg}",
 }
 

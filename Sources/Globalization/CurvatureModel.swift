@@ -10,26 +10,40 @@ public enum CurvatureModel: String, CaseIterable, Sendable, Hashable {
 
     /// B at θ as a linear map; nothing is factorised. A product with JᵀJ is one with J and one with Jᵀ.
     ///
-    /// Throws a ``ConfigurationError`` where Gauss–Newton is asked of a loss that is no sum of squares.
-    public func `operator`(at θ: Vector, on problem: any TwiceDifferentiableProblem) throws -> any HessianOperator {
+    /// Throws a ``ConfigurationError`` where the problem does not offer the model.
+    public func `operator`(at θ: Vector, on problem: any DifferentiableProblem) throws -> any HessianOperator {
         switch self {
-        case .hessian: try problem.hessian(at: θ)
+        case .hessian: try twiceDifferentiable(problem).hessian(at: θ)
         case .gaussNewton: NormalOperator(base: try sumOfSquares(problem).linearization(at: θ))
         }
     }
 
     /// B at θ as a dense matrix: P products with ∇²L, made symmetric, or JᵀJ as the problem forms it.
-    public func matrix(at θ: Vector, on problem: any TwiceDifferentiableProblem) throws -> Matrix {
+    public func matrix(at θ: Vector, on problem: any DifferentiableProblem) throws -> Matrix {
         switch self {
-        case .hessian: try problem.hessian(at: θ).matrix()
+        case .hessian: try twiceDifferentiable(problem).hessian(at: θ).matrix()
         case .gaussNewton: try sumOfSquares(problem).linearization(at: θ).gramian()
         }
     }
 
     /// Throws where the problem does not offer the model.
-    public func check(_ problem: any TwiceDifferentiableProblem) throws { if self == .gaussNewton { _ = try sumOfSquares(problem) } }
+    public func check(_ problem: any DifferentiableProblem) throws {
+        switch self {
+        case .hessian: _ = try twiceDifferentiable(problem)
+        case .gaussNewton: _ = try sumOfSquares(problem)
+        }
+    }
 
-    private func sumOfSquares(_ problem: any TwiceDifferentiableProblem) throws -> any LeastSquaresProblem {
+    private func twiceDifferentiable(_ problem: any DifferentiableProblem) throws -> any TwiceDifferentiableProblem {
+        guard let problem = problem as? any TwiceDifferentiableProblem else {
+            throw ConfigurationError(
+                path: "model",
+                reason: "\(rawValue) needs products with the Hessian (a TwiceDifferentiableProblem), which \(problem.name) does not offer")
+        }
+        return problem
+    }
+
+    private func sumOfSquares(_ problem: any DifferentiableProblem) throws -> any LeastSquaresProblem {
         guard let problem = problem as? any LeastSquaresProblem else {
             throw ConfigurationError(
                 path: "model", reason: "\(rawValue) needs a loss ½‖r‖² (a LeastSquaresProblem), which \(problem.name) is not; take hessian")

@@ -39,6 +39,8 @@ public struct LayeredNetwork: NetworkModel {
         (self.initialization, self.slopeScale) = (initialization, slopeScale)
     }
 
+    public var linearBlocks: [String] { layout.blocks.map(\.name).filter { $0.hasPrefix("output.") } }
+
     public func initialParameters(from random: inout RandomStream) -> Parameters {
         var θ = Vector.zeros(network.parameterCount)
         for block in network.blocks {

@@ -9,6 +9,7 @@ public struct ModelInSinglePrecision: NetworkModel {
 
     public var network: Network { base.network }
     public var precision: JetPrecision { .single }
+    public var linearBlocks: [String] { base.linearBlocks }
     public var layout: ParameterLayout { base.layout }
     public func initialParameters(from random: inout RandomStream) -> Parameters { base.initialParameters(from: &random) }
 }

@@ -60,6 +60,7 @@ public struct MultilayerPerceptron: NetworkModel, Hashable {
     }
 
     public var network: Network { Network(architecture) }
+    public var linearBlocks: [String] { layout.blocks.suffix(2).map(\.name) }
 
     public func initialParameters(from random: inout RandomStream) -> Parameters {
         var θ = Vector.zeros(architecture.parameterCount)

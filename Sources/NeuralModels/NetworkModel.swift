@@ -7,10 +7,13 @@ public protocol NetworkModel: Model {
     var network: Network { get }
     /// The precision in which a loss passes through it; double by default. What is evaluated to look at a model is double anyhow.
     var precision: JetPrecision { get }
+    /// The blocks of θ in which the outputs are linear, whatever the others are: those of a last layer without activation.
+    var linearBlocks: [String] { get }
 }
 
 extension NetworkModel {
     public var precision: JetPrecision { .double }
+    public var linearBlocks: [String] { [] }
     /// The number of coordinates.
     public var inputCount: Int { network.inputs }
     /// The number of fields.

@@ -170,10 +170,14 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         var optimizer: String
         var problem: String
         var batch: Int?
-        var testDescription: String { "\(optimizer)\(batch.map { ", batches of \($0)" } ?? "") on \(problem)" }
+        /// Of those that have several.
+        var model: String?
+        var testDescription: String {
+            "\(optimizer)\(model.map { " (\($0))" } ?? "")\(batch.map { ", batches of \($0)" } ?? "") on \(problem)"
+        }
 
-        init(_ optimizer: String, _ problem: String, batch: Int? = nil) {
-            (self.optimizer, self.problem, self.batch) = (optimizer, problem, batch)
+        init(_ optimizer: String, _ problem: String, batch: Int? = nil, model: String? = nil) {
+            (self.optimizer, self.problem, self.batch, self.model) = (optimizer, problem, batch, model)
         }
 
         func makeOptimizer() throws -> any Optimizer {
@@ -181,6 +185,7 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
             if let batch {
                 setting = setting.setting(["batch", "size"], to: .integer(batch)).setting(["batch", "holding"], to: .integer(2))
             }
+            if let model { setting = setting.setting(["model"], to: .scalar(model)) }
             if optimizer == "adam", problem == "logistic-regression" { setting = setting.setting(["clipNorm"], to: .number(0.2)) }
             return try Registry.withBuiltIns().optimizer(setting)
         }
@@ -246,7 +251,9 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         Pairing("newton", "logistic-regression", batch: 40), Pairing("saddle-free-newton", "burgers"),
         Pairing("saddle-free-newton", "deep-ritz-1d"), Pairing("cubic-regularization", "burgers"),
         Pairing("cubic-regularization", "logistic-regression"), Pairing("trust-region", "burgers"), Pairing("trust-region", "deep-ritz-1d"),
-        Pairing("trust-region", "logistic-regression", batch: 40),
+        Pairing("trust-region", "logistic-regression", batch: 40), Pairing("trust-region", "burgers", model: "quasi-newton"),
+        Pairing("trust-region", "antiderivative", model: "quasi-newton"), Pairing("trust-region", "antiderivative", model: "gauss-newton"),
+        Pairing("trust-region", "logistic-regression", batch: 40, model: "quasi-newton"),
         Pairing("sgd", "logistic-regression", batch: 20), Pairing("adagrad", "burgers"), Pairing("rmsprop", "burgers", batch: 16),
         Pairing("adadelta", "burgers"), Pairing("adamw", "antiderivative", batch: 3), Pairing("amsgrad", "burgers"),
         Pairing("nadam", "burgers"), Pairing("radam", "burgers"), Pairing("adabelief", "deep-ritz-1d"), Pairing("lion", "burgers"),

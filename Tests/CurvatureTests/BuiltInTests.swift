@@ -51,7 +51,7 @@ import Testing
         let methods: [any Optimizer] = [
             LBFGS(), LBFGSB(), BFGS(), SelfScaledBroyden(), TrustRegionQuasiNewton(), ConjugateGradient(), LevenbergMarquardt(),
             GaussNewton(), NewtonCG(), NewtonMINRES(), NystromNewtonCG(), Newton(), SaddleFreeNewton(), CubicRegularization(),
-            TrustRegion(),
+            TrustRegion(), TrustRegion(.exact, learning: SecantModel(.dampedBFGS)),
             NaturalGradient(), HessianFree(),
         ]
         for method in methods {

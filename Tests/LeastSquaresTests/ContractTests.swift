@@ -1,5 +1,6 @@
 import Globalization
 import LeastSquares
+import OptimizationCore
 import OptimizationTesting
 import Testing
 
@@ -56,6 +57,17 @@ import Testing
         let data = try #require(NISTDataSet.named(name))
         try OptimizerConformance.check(
             VariableProjection(linearParameters: data.linearParameters), on: NISTProblem(data, start: 2), reaching: .descent())
+        // The problem says which they are where the settings do not.
+        let problem = NISTProblem(data, start: 2)
+        var random = RandomStream(seed: 0, name: "initialization")
+        let start = problem.initialParameters(from: &random)
+        let (told, own) = (VariableProjection(linearParameters: data.linearParameters), VariableProjection())
+        var (one, other) = (try told.start(on: problem, from: start), try own.start(on: problem, from: start))
+        for _ in 0..<5 {
+            _ = try told.step(&one, on: problem)
+            _ = try own.step(&other, on: problem)
+            #expect(one == other)
+        }
     }
 
     @Test func goesOnInAFreshProcess() async throws {

@@ -114,6 +114,14 @@ import Testing
         #expect(try registry().optimizer(.scalar("steepest")) is Steepest)
     }
 
+    @Test func boundsLieWithinTheBatches() throws {
+        let setting = written.setting(["bounds"], to: .map([.init("x", .list([.scalar("-inf"), .number(2)]))]))
+        let optimizer = try #require(try registry().optimizer(setting) as? Batched<Bounded<Clipped<Steepest>>>)
+        #expect(optimizer.base.bounds.entries.map(\.upper) == [2] && optimizer.base.bounds.entries[0].lower == -.infinity)
+        let again = try #require(try registry().optimizer(optimizer.settings) as? Batched<Bounded<Clipped<Steepest>>>)
+        #expect(again.settings == optimizer.settings)
+    }
+
     @Test func whatAWrapperWritesIsReadBackAlike() throws {
         let optimizer = Batched(Clipped(Steepest(rate: 0.5, momentum: 0.25), norm: 3), size: 8, holding: 2, seed: 4)
         let again = try #require(try registry().optimizer(optimizer.settings) as? Batched<Clipped<Steepest>>)

@@ -88,13 +88,29 @@ private enum Clashing: Plugin {
         let schema = registry.optimizers[0].schema
         #expect(schema.first?.description == "rate: > 0, 0.01, the step length")
         // What can be asked for beside every method's own settings.
-        #expect(schema.dropFirst().map(\.name) == ["batch"] && schema[1].defaultValue == "none")
-        #expect(schema[1].parts.map(\.name) == ["batch"] && schema[1].parts[0].fields.map(\.name).contains("holding"))
+        #expect(schema.dropFirst().map(\.name) == ["bounds", "batch"] && schema.dropFirst().allSatisfy { $0.defaultValue == "none" })
+        #expect(schema[2].parts.map(\.name) == ["batch"] && schema[2].parts[0].fields.map(\.name).contains("holding"))
         let made = try registry.optimizer(.map([.init("name", .scalar("descent")), .init("rate", .number(0.5))]))
         #expect((made as? NamedDescent)?.rate == 0.5)
         #expect(try registry.optimizer(.scalar("newton")) is NamedNewton)
         #expect(try registry.problem(.scalar("bowl")).makeProblem(seed: 0) is Bowl)
         #expect(try registry.callback(.scalar("silent")) is Silent)
+    }
+
+    /// Any problem's loss can be transformed by name; the transform is part of its identity.
+    @Test func aLossIsTransformedByASettingBesideTheProblemsOwn() throws {
+        let registry = try registry()
+        #expect(registry.problems[0].schema.map(\.name) == ["lossTransform"] && registry.problems[0].schema[0].defaultValue == "none")
+        func problem(_ transform: String) throws -> any Problem {
+            try registry.problem(.map([.init("name", .scalar("bowl")), .init("lossTransform", .scalar(transform))])).makeProblem(seed: 0)
+        }
+        let root = try #require(try problem("square-root") as? Transformed<Bowl, SquareRoot>)
+        #expect(try problem("logarithm") is Transformed<Bowl, Logarithm>)
+        let θ: Vector = [3, -2]
+        #expect(try root.loss(at: θ).total == Bowl().loss(at: θ).total.squareRoot())
+        #expect(root.identity != Bowl().identity && root.identity["transform"]?.text == "square-root")
+        let error = #expect(throws: ConfigurationError.self) { try problem("cubic") }
+        #expect(error?.path == "problem.lossTransform" && error?.reason.contains("square-root") == true)
     }
 
     @Test func aNameIsTakenOnce() throws {

@@ -300,6 +300,18 @@ private struct Versioned: Optimizer {
         #expect(result.best?.parameters.values == [7] && result.best?.value == 0.5)
     }
 
+    /// The summary names the stage that holds the best point, whatever was restarted before it.
+    @Test func theBestPointsStageIsNamedAfterRestarts() throws {
+        let script = Script(losses: [9, 8, 7, 1, 5, 5, 5, 5, 5, 0.5])
+        let pipeline = Pipeline(minimizing: script) {
+            Stage("fragile", Reader(breaksAt: 6), until: .iterations(50), onBreakdown: .restart(atMost: 2))
+            Stage("last", Reader(), until: .iterations(6))
+        }
+        let result = try pipeline.start()
+        #expect(result.stages.map(\.name) == ["fragile", "fragile", "fragile", "last"] && result.best?.stage == 1)
+        #expect(result.description.hasSuffix("best point: last, iteration 24, value 0.5"), "\(result)")
+    }
+
     /// With its memory cleared the stage goes on from θ = 5, where it stands, not from the best point.
     @Test func aStageGoesOnWithItsMemoryCleared() throws {
         let recorder = Recorder()

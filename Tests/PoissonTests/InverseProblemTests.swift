@@ -1,6 +1,8 @@
 import Differentiation
 import LeastSquares
+import LinearAlgebra
 import NeuralModels
+import OptimizationTesting
 import OptimizationCore
 import PhysicsInformed
 import Testing
@@ -13,6 +15,7 @@ import Testing
 
 /// −κu″ = π² sin πx on (0, 1), u = 0 at both ends, −u′(0) = −π/2, κ unknown: u = sin(πx)/κ, so that κ = 2.
 private struct UnknownConductivity: PDEProblem {
+    var isLinear = false
     var name: String { "unknown-conductivity" }
     var domain: Domain { .box(x: 0...1) }
     var conditions: [Condition] { [.dirichlet(at: .x(0), 0), .dirichlet(at: .x(1), 0), .neumann(at: .x(0), -.pi / 2)] }
@@ -21,6 +24,22 @@ private struct UnknownConductivity: PDEProblem {
         [Residual("poisson", p.trainable("conductivity") * u[0].xx + .pi * .pi * sin(.pi * p.x))]
     }
     var reference: Reference? { .closedForm(grid: [51]) { sin(.pi * $0[0]) / 2 } }
+}
+
+/// A problem that calls all of its parameters linear.
+private struct Overstated: PartiallyLinearProblem {
+    var base: PhysicsInformedProblem
+    var name: String { base.name }
+    var identity: Setting { base.identity }
+    var layout: ParameterLayout { base.layout }
+    var terms: [String] { base.terms }
+    var residualCount: Int { base.residualCount }
+    var linearParameters: [Int] { Array(0..<layout.count) }
+    func initialParameters(from random: inout RandomStream) -> Parameters { base.initialParameters(from: &random) }
+    func loss(at θ: Vector) throws -> LossValue { try base.loss(at: θ) }
+    func lossAndGradient(at θ: Vector) throws -> Evaluation { try base.lossAndGradient(at: θ) }
+    func residual(at θ: Vector) throws -> Vector { try base.residual(at: θ) }
+    func linearization(at θ: Vector) throws -> any Linearization { try base.linearization(at: θ) }
 }
 
 @Suite struct InverseProblemTests {
@@ -36,5 +55,45 @@ private struct UnknownConductivity: PDEProblem {
         let θ = result.parameters
         let (κ, error) = (θ.block("coefficients.conductivity")?[0] ?? .nan, try problem.referenceError(at: θ.values) ?? .nan)
         #expect(abs(κ - 2) < 1e-5 && error < 1e-4, "κ = \(κ), relative error \(error)")
+    }
+
+    /// The same between bounds: within wide ones it is found, and narrow ones hold it at their end.
+    @Test(arguments: [(0.0, 10.0, 2.0), (0.0, 1.5, 1.5)]) func theCoefficientKeepsItsBounds(least: Double, greatest: Double, found: Double)
+        throws
+    {
+        let model = try MultilayerPerceptron(inputs: 1, hidden: [12, 12], outputs: 1)
+        let problem = try PhysicsInformedProblem(
+            UnknownConductivity(), model: model, points: PointPlan(interior: 60, boundary: 3, monitor: 20), seed: 2,
+            identity: .scalar("unknown-conductivity"))
+        let bounds = ParameterBounds(["coefficients.conductivity": least...greatest])
+        let run = try Pipeline(minimizing: problem) {
+            Stage("solve", Bounded(LevenbergMarquardt(), bounds), until: .iterations(150))
+        }.begin(seed: 3)
+        while run.outcome == nil {
+            try run.advance()
+            let κ = run.parameters.block("coefficients.conductivity")?[0] ?? .nan
+            #expect(least <= κ && κ <= greatest)
+        }
+        let κ = run.parameters.block("coefficients.conductivity")?[0] ?? .nan
+        #expect(abs(κ - found) < 1e-4, "κ = \(κ)")
+    }
+
+    /// Linear in the network's last layer, whatever κ is; not in κ, nor in anything before.
+    @Test func theLastLayerEntersLinearly() throws {
+        var linear = UnknownConductivity()
+        linear.isLinear = true
+        let model = try MultilayerPerceptron(inputs: 1, hidden: [5, 4], outputs: 1)
+        func problem(_ pde: UnknownConductivity) throws -> PhysicsInformedProblem {
+            try PhysicsInformedProblem(
+                pde, model: model, points: PointPlan(interior: 20, boundary: 3, monitor: 20), seed: 2, identity: .scalar(pde.name))
+        }
+        let (said, unsaid) = (try problem(linear), try problem(UnknownConductivity()))
+        #expect(unsaid.linearParameters.isEmpty)
+        let last = try #require(said.layout["layer3.weights"]?.range.lowerBound)
+        #expect(said.linearParameters == Array(last..<(last + 5)))
+        try ProblemConformance.check(said, revisions: [WeightRevision([(term: said.terms[0], weight: 3)])])
+        // The suite tells where a problem only says so.
+        let wrong = ProblemConformance.report(Overstated(base: said))
+        #expect(wrong.failures.map(\.name) == ["its linear parameters enter linearly"])
     }
 }

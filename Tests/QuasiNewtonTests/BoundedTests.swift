@@ -106,31 +106,6 @@ import Testing
 }
 
 @Suite struct TrustRegionQuasiNewtonTests {
-    /// A model with negative curvature sends the step to the boundary, one without to the minimiser.
-    @Test func theSubproblemIsSolvedInsideAndAtTheBoundary() throws {
-        var random = RandomStream(seed: 7, name: "model")
-        let n = 9
-        var a = Matrix(rows: n, columns: n, elements: random.normalVector(n * n).elements).gram
-        a.addDiagonal(Vector(repeating: 1, count: n))
-        let g = random.normalVector(n)
-        var method = TrustRegionQuasiNewton()
-        method.forcing = 1e-10
-        let inner = method.minimised(SymmetricMatrix(lowerTriangleOf: a), g, within: 1e3)
-        let newton = -(try Cholesky.factorize(a).get().solve(g))
-        #expect((inner.step - newton).norm <= 1e-8 * newton.norm)
-        #expect(abs(inner.decrease + 0.5 * g.dot(newton)) <= 1e-8 * inner.decrease)
-        var bent = a
-        bent.addDiagonal(Vector((0..<n).map { $0 == 0 ? -100 : 0 }))
-        for (matrix, Δ) in [(bent, 0.7), (a, 1e-3)] {
-            let step = method.minimised(SymmetricMatrix(lowerTriangleOf: matrix), g, within: Δ)
-            #expect(abs(step.step.norm - Δ) <= 1e-12)
-            // The decrease said is the model's, and at least the Cauchy point's.
-            let model = -(g.dot(step.step) + 0.5 * step.step.dot(matrix.times(step.step)))
-            #expect(abs(model - step.decrease) <= 1e-10 * abs(model))
-            #expect(step.decrease >= 0.5 * g.norm * Swift.min(Δ, g.norm / matrix.times(g).norm * g.norm) * 0.99)
-        }
-    }
-
     /// SR1 learns a quadratic's Hessian in n independent steps, which no search needs to make exact.
     @Test func symmetricRankOneLearnsAQuadraticExactly() throws {
         let problem = Bowl(count: 6, condition: 30)

@@ -1,3 +1,4 @@
+import Globalization
 import LinearAlgebra
 import NewtonFixtures
 import OptimizationCore
@@ -145,6 +146,48 @@ import TrustRegion
         }
     }
 
+    /// B = σI + ΨCΨᵀ against the same B as a dense matrix: with fewer columns than parameters, as many, more, and dependent ones.
+    @Test(arguments: [0, 2, 5, 8, 11], radii) func lowRank(columns: Int, Δ: Double) throws {
+        var random = RandomStream(seed: UInt64(columns), name: "columns")
+        var Ψ = Matrix(rows: 8, columns: columns, elements: random.normalVector(8 * columns).elements)
+        if columns == 5 { for i in 0..<8 { Ψ[i, 4] = Ψ[i, 0] - 2 * Ψ[i, 1] } }
+        var C = Matrix.zeros(columns, columns)
+        for j in 0..<columns {
+            for i in 0...j {
+                C[i, j] = random.normalVector(1)[0]
+                C[j, i] = C[i, j]
+            }
+        }
+        let B = LowRankMatrix(scale: 0.7, columns: Ψ, middle: C)
+        var dense = Matrix.zeros(8, 8)
+        for j in 0..<8 {
+            var unit = Vector.zeros(8)
+            unit[j] = 1
+            let image = B.times(unit)
+            for i in 0..<8 { dense[i, j] = image[i] }
+        }
+        let g = random.normalVector(8)
+        let step = try LowRankSubproblem(g, B).step(within: Δ).get()
+        check(step, dense, g, Δ)
+        let best = try ExactSubproblem(g, matrix: dense).step(within: Δ).get()
+        #expect(abs(step.decrease - best.decrease) <= 1e-9 * best.decrease)
+        checkOptimal(step, dense, g, Δ, least: try SymmetricEigen.factorize(dense).get().values[0])
+    }
+
+    /// The hard case with few columns: g orthogonal to the one direction along which the model curves down.
+    @Test(arguments: [0.1, 1, 10]) func lowRankInTheHardCase(Δ: Double) throws {
+        var Ψ = Matrix.zeros(6, 1)
+        Ψ[2, 0] = 1
+        let B = LowRankMatrix(scale: 1, columns: Ψ, middle: Matrix(rows: [[-3]]))
+        let g: Vector = [1, -2, 0, 0.5, 0, 0]
+        let step = try LowRankSubproblem(g, B).step(within: Δ).get()
+        #expect(abs(step.p.norm - Δ) <= 1e-12 * Δ)
+        if Δ == 10 { #expect(abs(step.p[2]) > 9) }
+        var dense = Matrix.identity(6)
+        dense[2, 2] = -2
+        checkOptimal(step, dense, g, Δ, least: -2)
+    }
+
     /// Between Cauchy's point and Newton's the two paths part: the double one lies nearer to Newton's direction.
     @Test func theDoubleDoglegTurnsEarlier() throws {
         let (B, g) = try instance(Self.definite[0])
@@ -173,6 +216,7 @@ import TrustRegion
         for result in [
             path.step(within: 1), space.step(within: 1), ExactSubproblem(g, matrix: nan).step(within: 1),
             DoglegSubproblem(g, matrix: nan, double: false).step(within: 1),
+            LowRankSubproblem(g, LowRankMatrix(scale: 1, columns: nan, middle: .identity(2))).step(within: 1),
         ] {
             guard case .failure(.nonFinite) = result else {
                 Issue.record("\(result)")

@@ -103,6 +103,14 @@ extension DeepONetProblem: LeastSquaresProblem {
     }
 }
 
+extension DeepONetProblem: PartiallyLinearProblem {
+    /// The branch's last layer, which is affine, and b₀.
+    public var linearParameters: [Int] {
+        let last = model.branch.blocks(named: "branch").suffix(2).map(\.0)
+        return (last + ["bias"]).compactMap { layout[$0]?.range }.flatMap { $0 }
+    }
+}
+
 extension DeepONetProblem: SampledProblem {
     public var sampleSets: [SampleSet] { [SampleSet(name: "functions", count: training.functionCount)] }
 

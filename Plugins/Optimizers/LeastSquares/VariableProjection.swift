@@ -12,15 +12,15 @@ import OptimizationCore
 /// ρ compares ½‖r‖² at (α, c) and (α⁺, c⁺) with what the damped model promises, and moves λ by the damping rule. A step that finds c off
 /// its optimum sets it right and does nothing else. Valleys that stretch along c, and starts of c, are gone; what is left has the
 /// conditioning of the reduced problem.
-/// Which parameters are linear is a setting: by the names of blocks (a network's last layer, where the equation is linear) or by number.
-/// Where one of them is not, steps still lower the loss, but the projection is one of Gauss–Newton's.
+/// Which parameters are linear the problem says (`PartiallyLinearProblem`: a network's last layer, where the equation is linear), or a
+/// setting in its place, by the names of blocks or by number. Where one of them is not, or none is known, steps still lower the loss, but the projection is one of Gauss–Newton's.
 /// Cost: a dense J at each trial, 2Nm² + 2N(P − m)² flops a step, 2(P − m)³/3 a trial. Φ's singular values at or below 1e-12 of the largest
 /// count as zero. Breaks down where λ leaves its bounds; stationary where the promised decrease hides in the loss's rounding.
 /// Variants: Kaufman's J̃ leaves out the term of Golub and Pereyra that vanishes with the residual.
 /// Sources: Golub & Pereyra, doi:10.1137/0710036; Kaufman, BIT 15:49–57 (1975), doi:10.1007/BF01932995.
 public struct VariableProjection: Optimizer, Configurable {
     public var damping: any DampingRule = NielsenDamping()
-    /// The names of the parameter blocks that enter linearly, with commas between.
+    /// The names of the parameter blocks that enter linearly, with commas between. Where blocks and numbers are empty, the problem says.
     public var linearBlocks = ""
     /// The numbers, from 0, of single parameters that enter linearly.
     public var linearParameters: [Double] = []
@@ -39,7 +39,9 @@ public struct VariableProjection: Optimizer, Configurable {
     public static var fields: [Field<Self>] {
         [
             .residualDamping("damping", \.damping, meaning: "how the damping follows the gain ratio"),
-            .text("linearBlocks", \.linearBlocks, meaning: "the blocks of parameters that enter linearly, with commas between"),
+            .text(
+                "linearBlocks", \.linearBlocks,
+                meaning: "the blocks that enter linearly, with commas between, where not what the problem says"),
             .numbers(
                 "linearParameters", \.linearParameters, in: .nonNegative, meaning: "single parameters that enter linearly, by number from 0"
             ),
@@ -47,8 +49,11 @@ public struct VariableProjection: Optimizer, Configurable {
         ]
     }
 
-    /// The linear parameters of a layout; throws where a name or number is none of its own.
-    private func linear(of layout: ParameterLayout) throws -> [Int] {
+    /// The linear parameters of a problem with this layout; throws where a name or number is none of its own.
+    private func linear(of problem: any LeastSquaresProblem, _ layout: ParameterLayout) throws -> [Int] {
+        if linearParameters.isEmpty, linearBlocks.allSatisfy({ $0 == " " || $0 == "," }) {
+            return (problem as? any PartiallyLinearProblem)?.linearParameters ?? []
+        }
         var chosen = [Bool](repeating: false, count: layout.count)
         for name in linearBlocks.split(separator: ",").map({ String($0.drop { $0 == " " }) }) where !name.isEmpty {
             guard let block = layout[name] else {
@@ -66,16 +71,19 @@ public struct VariableProjection: Optimizer, Configurable {
         return chosen.indices.filter { chosen[$0] }
     }
 
+    public func check(_ problem: any LeastSquaresProblem) throws { _ = try linear(of: problem, problem.layout) }
+
     public func start(on problem: any LeastSquaresProblem, from parameters: Parameters) throws -> VariableProjectionState {
-        _ = try linear(of: parameters.layout)
+        try check(problem)
         return VariableProjectionState(standpoint: Standpoint(at: parameters, try problem.lossAndGradient(at: parameters.values)))
     }
 
     public func step(_ state: inout VariableProjectionState, on problem: any LeastSquaresProblem) throws -> StepReport {
         let (before, here) = (state, state.standpoint)
         let θ = here.parameters.values
-        let linear = try linear(of: here.parameters.layout)
-        let others = θ.indices.filter { !linear.contains($0) }
+        let linear = try linear(of: problem, here.parameters.layout)
+        let isLinear = Set(linear)
+        let others = θ.indices.filter { !isLinear.contains($0) }
         var (trials, ratio) = (0, 0.0)
         func report(_ standpoint: Standpoint, _ verdict: StepVerdict, stepLength: Double? = nil, floor: Finding? = nil) -> StepReport {
             if case .brokeDown = verdict { state = before }

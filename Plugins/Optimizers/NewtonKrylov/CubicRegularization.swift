@@ -57,8 +57,10 @@ public struct CubicRegularization: Optimizer, Configurable {
         if increase == 1 { throw ConfigurationError(path: "increase", reason: "must exceed 1") }
     }
 
+    public func check(_ problem: any TwiceDifferentiableProblem) throws { try model.check(problem) }
+
     public func start(on problem: any TwiceDifferentiableProblem, from parameters: Parameters) throws -> CubicRegularizationState {
-        try model.check(problem)
+        try check(problem)
         return CubicRegularizationState(standpoint: Standpoint(at: parameters, try problem.lossAndGradient(at: parameters.values)))
     }
 

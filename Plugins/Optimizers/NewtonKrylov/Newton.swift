@@ -39,8 +39,10 @@ public struct Newton: Optimizer, Configurable {
         ]
     }
 
+    public func check(_ problem: any TwiceDifferentiableProblem) throws { try model.check(problem) }
+
     public func start(on problem: any TwiceDifferentiableProblem, from parameters: Parameters) throws -> NewtonState {
-        try model.check(problem)
+        try check(problem)
         return NewtonState(standpoint: Standpoint(at: parameters, try problem.lossAndGradient(at: parameters.values)))
     }
 

@@ -71,8 +71,10 @@ public struct NystromNewtonCG: Optimizer, Configurable {
         ]
     }
 
+    public func check(_ problem: any TwiceDifferentiableProblem) throws { try model.check(problem) }
+
     public func start(on problem: any TwiceDifferentiableProblem, from parameters: Parameters) throws -> NystromNewtonCGState {
-        try model.check(problem)
+        try check(problem)
         return NystromNewtonCGState(
             standpoint: Standpoint(at: parameters, try problem.lossAndGradient(at: parameters.values)),
             random: RandomStream(seed: UInt64(seed), name: "nystrom-newton-cg/sketch"))

@@ -69,7 +69,7 @@ struct InverseHessianMethod {
             if step.fellBack { state.reset() }
             let (there, s) = (step.standpoint, step.displacement)
             var y = there.gradient - here.gradient
-            if damped, !state.isFresh { y = QuasiNewton.damped(y, along: s, image: -step.stepLength * here.gradient) }
+            if damped, !state.isFresh { y = Globalization.damped(y, along: s, image: -step.stepLength * here.gradient) }
             let update = self.update(&state, s, y, stepLength: step.stepLength, slope: s.dot(here.gradient))
             (state.history, state.standpoint) = (step.history, there)
             return StepReport(

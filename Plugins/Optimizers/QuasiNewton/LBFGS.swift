@@ -82,7 +82,7 @@ public struct LBFGS: Optimizer, Configurable {
     private func remember(_ step: DescentStep, from here: Standpoint, followed: Bool, in state: inout LBFGSState) {
         let s = step.displacement
         var y = step.standpoint.gradient - here.gradient
-        if damped, followed { y = QuasiNewton.damped(y, along: s, image: -step.stepLength * here.gradient) }
+        if damped, followed { y = Globalization.damped(y, along: s, image: -step.stepLength * here.gradient) }
         guard hasCurvature(s, y, tolerance: curvatureTolerance) else { return }
         var τ = 1.0
         if scaling == .selfScaled, followed {

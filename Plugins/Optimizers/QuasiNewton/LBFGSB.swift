@@ -36,17 +36,11 @@ public struct LBFGSB: Optimizer, Configurable {
     public static let summary = "L-BFGS for parameters between bounds, as in inverse problems."
     public static var fields: [Field<Self>] {
         [
-            boundsField,
+            .bounds(\.bounds),
             .integer("memory", \.memory, atLeast: 1, meaning: "m, how many steps are remembered"),
             .part("lineSearch", \.lineSearch, meaning: "the search for the step length, within the box"),
             .number("curvatureTolerance", \.curvatureTolerance, in: .fraction, meaning: "ε in yᵀs > ε‖y‖‖s‖, for a pair to be kept"),
         ]
-    }
-
-    private static var boundsField: Field<Self> {
-        Field(
-            "bounds", range: "a map of pairs [least, greatest]", meaning: "the bounds of the parameters of each block, or of `all`",
-            read: { $0.bounds.setting }, write: { $0.bounds = try ParameterBounds($1, path: $2) })
     }
 
     public func start(on problem: any DifferentiableProblem, from parameters: Parameters) throws -> LBFGSBState {

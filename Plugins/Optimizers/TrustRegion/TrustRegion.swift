@@ -2,13 +2,19 @@ import Globalization
 import LinearAlgebra
 import OptimizationCore
 
-/// Newton's or Gauss–Newton's model within a trust region, with a choice of solvers for its subproblem.
+/// Newton's, Gauss–Newton's or a quasi-Newton model within a trust region, with a choice of solvers for its subproblem.
 ///
 ///     p ≈ argmin gᵀp + ½pᵀBp over ‖p‖ ≤ Δ,   ρ = (L(θ) − L(θ + p))/(−gᵀp − ½pᵀBp),   θ⁺ = θ + p where ρ > acceptance
 ///
-/// B = ∇²L, which may be indefinite, or JᵀJ; Δ follows ρ by ``TrustRadius``. By product only: `steihaug-toint` (``SteihaugToint``) and
-/// `gltr` (``GLTR``), to ‖residual‖ ≤ η·‖g‖ with η by Eisenstat and Walker (``ForcingTerm``). With a dense B from P products, for small
-/// problems: `exact` (``ExactSubproblem``), `dogleg` and `double-dogleg` (``DoglegSubproblem``).
+/// B = ∇²L, which may be indefinite, or JᵀJ, or what is learnt from gradients; Δ follows ρ by ``TrustRadius``. By product only:
+/// `steihaug-toint` (``SteihaugToint``) and `gltr` (``GLTR``), to ‖residual‖ ≤ η·‖g‖ with η by Eisenstat and Walker (``ForcingTerm``). With a
+/// dense B from P products, for small problems: `exact` (``ExactSubproblem``), `dogleg` and `double-dogleg` (``DoglegSubproblem``).
+///
+/// **`quasi-newton`** needs no more than a gradient. B (``SecantHessian``) learns by symmetric rank one, Powell's symmetric Broyden or damped
+/// BFGS, dense or from the last m pairs, from refused trials too, so that each step is one trial (``SecantTrustRegion``). Products with B
+/// cost no gradient and are solved to a fixed η. A limited memory has its `exact` minimiser in O(m²P) (``LowRankSubproblem``); the doglegs,
+/// which factorise B, are refused there.
+///
 /// Cost: a gradient a trial, and the products; a refused trial is followed by another radius within the step, with what the subproblem's
 /// solver has found so far. One radius serves all parameters: where they differ in scale by many orders, steps are short
 /// (`levenberg-marquardt` scales). A trial that is not finite shrinks Δ to a quarter; where no radius gives one that is, or a product is
@@ -29,28 +35,54 @@ public struct TrustRegion: Optimizer, Configurable {
         public var isDense: Bool { self != .steihaugToint && self != .gltr }
     }
 
+    /// The matrix of the quadratic model.
+    public enum Model: String, CaseIterable, Sendable, Hashable {
+        /// ∇²L: a ``TwiceDifferentiableProblem``.
+        case hessian
+        /// JᵀJ: a ``LeastSquaresProblem``.
+        case gaussNewton = "gauss-newton"
+        /// Learnt from gradients: any problem.
+        case quasiNewton = "quasi-newton"
+
+        /// The exact curvature, where it is one.
+        var exact: CurvatureModel? {
+            switch self {
+            case .hessian: .hessian
+            case .gaussNewton: .gaussNewton
+            case .quasiNewton: nil
+            }
+        }
+    }
+
     public var subproblem = Subproblem.gltr
-    public var model = CurvatureModel.hessian
+    public var model = Model.hessian
+    /// Of `quasi-newton`.
+    public var quasiNewton = SecantModel()
     public var radius = TrustRadius()
     /// Δ₀; 0 stands for the length of the first step of ``Descent``, min(2L/‖g‖, 1).
     public var initialRadius = 0.0
-    /// Of `steihaug-toint` and `gltr`.
+    /// Of `steihaug-toint` and `gltr` on the exact curvature.
     public var forcing = ForcingTerm()
     /// Inner iterations for one model at most, of `steihaug-toint` and `gltr`.
     public var maximumIterations = 250
-    /// Radii tried in one step.
+    /// Radii tried in one step, on the exact curvature.
     public var maximumTrials = 30
 
     public init() {}
 
-    public init(_ subproblem: Subproblem, model: CurvatureModel = .hessian) { (self.subproblem, self.model) = (subproblem, model) }
+    public init(_ subproblem: Subproblem, model: Model = .hessian) { (self.subproblem, self.model) = (subproblem, model) }
+
+    public init(_ subproblem: Subproblem, learning quasiNewton: SecantModel) {
+        (self.subproblem, model, self.quasiNewton) = (subproblem, .quasiNewton, quasiNewton)
+    }
 
     public static let identifier = "trust-region"
-    public static let summary = "Newton or Gauss–Newton in a trust region: Steihaug–Toint, GLTR, doglegs or exact."
+    public static let summary = "Newton, Gauss–Newton or quasi-Newton in a trust region: Steihaug–Toint, GLTR, doglegs or exact."
     public static var fields: [Field<Self>] {
         [
             .choice("subproblem", \.subproblem, meaning: "how the model is minimised within the region"),
             .choice("model", \.model, meaning: "the matrix of the quadratic model; gauss-newton for sums of squares only"),
+            .part("quasiNewton", \.quasiNewton, meaning: "how the matrix of a quasi-newton model is learnt"),
             .part("radius", \.radius, meaning: "how the radius follows the gain ratio"),
             .number("initialRadius", \.initialRadius, in: .nonNegative, meaning: "Δ₀; 0 stands for min(2L/‖∇L‖, 1)"),
             .part("forcing", \.forcing, meaning: "how accurately the model is minimised, by products"),
@@ -59,12 +91,61 @@ public struct TrustRegion: Optimizer, Configurable {
         ]
     }
 
-    public func start(on problem: any TwiceDifferentiableProblem, from parameters: Parameters) throws -> TrustRegionState {
-        try model.check(problem)
-        return TrustRegionState(standpoint: Standpoint(at: parameters, try problem.lossAndGradient(at: parameters.values)))
+    public func validate() throws {
+        do {
+            try quasiNewton.validate()
+        } catch let error as ConfigurationError {
+            throw ConfigurationError(path: "quasiNewton.\(error.path)", line: error.line, reason: error.reason)
+        }
+        guard model == .quasiNewton, quasiNewton.memory > 0, subproblem == .dogleg || subproblem == .doubleDogleg else { return }
+        throw ConfigurationError(
+            path: "subproblem",
+            reason:
+                "\(subproblem.rawValue) factorises the matrix, which a limited memory does not form; take exact, which costs less there, "
+                + "gltr or steihaug-toint, or quasiNewton: {memory: 0}")
     }
 
-    public func step(_ state: inout TrustRegionState, on problem: any TwiceDifferentiableProblem) throws -> StepReport {
+    public func check(_ problem: any DifferentiableProblem) throws {
+        try validate()
+        try model.exact?.check(problem)
+    }
+
+    public func start(on problem: any DifferentiableProblem, from parameters: Parameters) throws -> TrustRegionState {
+        try check(problem)
+        var state = TrustRegionState(standpoint: Standpoint(at: parameters, try problem.lossAndGradient(at: parameters.values)))
+        if model == .quasiNewton { state.secant = SecantMemory() }
+        return state
+    }
+
+    public func step(_ state: inout TrustRegionState, on problem: any DifferentiableProblem) throws -> StepReport {
+        if let exact = model.exact { return try step(&state, exact, on: problem) }
+        var memory = state.secant ?? SecantMemory()
+        state.secant = nil  // so that B is changed where it lies
+        defer { state.secant = memory }
+        var report = try secant.step(&state.standpoint, &memory, on: problem)
+        if subproblem.isDense { report.linearIterations = 0 }
+        return report
+    }
+
+    private var secant: SecantTrustRegion {
+        let (subproblem, forcing, limit) = (subproblem, quasiNewton.forcing, maximumIterations)
+        return SecantTrustRegion(quasiNewton, radius: radius, initialRadius: initialRadius) { g, B in
+            switch (subproblem, B) {
+            case (.steihaugToint, _):
+                SteihaugToint(g, forcing: forcing, maximumIterations: Swift.min(limit, 2 * g.count), keepingPath: false) { B.times($0) }
+            case (.gltr, _): GLTR(g, forcing: forcing, maximumIterations: limit) { B.times($0) }
+            case (.exact, .dense(let B)): ExactSubproblem(g, matrix: B.full)
+            case (.exact, .lowRank(let B)): LowRankSubproblem(g, B)
+            case (.dogleg, .dense(let B)): DoglegSubproblem(g, matrix: B.full, double: false)
+            case (.doubleDogleg, .dense(let B)): DoglegSubproblem(g, matrix: B.full, double: true)
+            case (.dogleg, .lowRank), (.doubleDogleg, .lowRank): preconditionFailure("a dogleg on a limited memory")
+            }
+        }
+    }
+
+    private func step(
+        _ state: inout TrustRegionState, _ model: CurvatureModel, on problem: any DifferentiableProblem
+    ) throws -> StepReport {
         let here = state.standpoint
         let θ = here.parameters.values
         var (Δ, ratio, trials, products) = (state.radius ?? 0, 0.0, 0, 0)
@@ -80,7 +161,7 @@ public struct TrustRegion: Optimizer, Configurable {
         let first = initialRadius > 0 ? initialRadius : here.gradient.norm * Descent.firstStep(from: here)
         if state.radius == nil { Δ = first }
         let η = forcing.value(gradientNorm: here.gradient.norm, after: state.forcing)
-        var solver = try solver(of: here, η, on: problem)
+        var solver = try solver(of: here, model, η, on: problem)
         func failed(_ failure: FactorizationFailure) -> StepReport {
             let reason: Breakdown.Reason = failure == .nonFinite ? .nonFinite : .linearSolver
             let detail =
@@ -132,7 +213,7 @@ public struct TrustRegion: Optimizer, Configurable {
     }
 
     private func solver(
-        of here: Standpoint, _ η: Double, on problem: any TwiceDifferentiableProblem
+        of here: Standpoint, _ model: CurvatureModel, _ η: Double, on problem: any DifferentiableProblem
     ) throws -> any TrustRegionSubproblem {
         let (θ, g) = (here.parameters.values, here.gradient)
         switch subproblem {
@@ -152,7 +233,7 @@ public struct TrustRegion: Optimizer, Configurable {
     /// or where rounding hides that.
     private func unpromising(
         _ state: inout TrustRegionState, _ promised: Double, _ solver: inout any TrustRegionSubproblem, within widest: Double,
-        on problem: any TwiceDifferentiableProblem, _ report: (Standpoint, StepVerdict, Double?, Finding?) -> StepReport,
+        on problem: any DifferentiableProblem, _ report: (Standpoint, StepVerdict, Double?, Finding?) -> StepReport,
         _ failed: (FactorizationFailure) -> StepReport
     ) throws -> StepReport {
         let here = state.standpoint
@@ -184,15 +265,21 @@ public struct TrustRegion: Optimizer, Configurable {
         }
     }
 
-    /// Loss and gradient are evaluated anew; the radius is kept.
-    public func adapt(_ state: inout TrustRegionState, to problem: any TwiceDifferentiableProblem) throws {
+    /// Loss and gradient are evaluated anew; the radius is kept, and what was learnt.
+    public func adapt(_ state: inout TrustRegionState, to problem: any DifferentiableProblem) throws {
         state.standpoint = Standpoint(at: state.parameters, try problem.lossAndGradient(at: state.parameters.values))
         state.forcing = nil
+        state.secant?.adapt()
     }
 
     /// A tenth of the radius.
     public func shortenSteps(_ state: inout TrustRegionState) -> Bool {
         let here = state.standpoint
+        if model == .quasiNewton {
+            var memory = state.secant ?? SecantMemory()
+            defer { state.secant = memory }
+            return secant.shorten(&memory, at: here)
+        }
         let first = initialRadius > 0 ? initialRadius : here.gradient.norm * Descent.firstStep(from: here)
         let shorter = 0.1 * (state.radius ?? first)
         guard shorter > 0, shorter.isFinite else { return false }
@@ -202,6 +289,16 @@ public struct TrustRegion: Optimizer, Configurable {
 
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
         let p = Double(parameters)
+        if model == .quasiNewton {
+            let (k, isLimited) = (2 * Double(quasiNewton.memory), quasiNewton.memory > 0)
+            let matrix = isLimited ? 2 * k * p + k * k : 0.5 * p * (p + 1)
+            switch subproblem {
+            case .steihaugToint: return bytes(ofNumbers: matrix + 10 * p)
+            case .gltr: return bytes(ofNumbers: matrix + (Double(Swift.min(maximumIterations, parameters)) + 10) * p)
+            case .dogleg, .doubleDogleg: return bytes(ofNumbers: matrix + 2 * p * p + 10 * p)
+            case .exact: return bytes(ofNumbers: matrix + (isLimited ? 2 * k * p + 4 * k * k : 4 * p * p) + 10 * p)
+            }
+        }
         switch subproblem {
         case .steihaugToint: return bytes(ofNumbers: (2 * Double(Swift.min(maximumIterations, 2 * parameters)) + 10) * p)
         case .gltr: return bytes(ofNumbers: (Double(Swift.min(maximumIterations, parameters)) + 10) * p)
@@ -213,6 +310,17 @@ public struct TrustRegion: Optimizer, Configurable {
     /// With one trial and, by products, twenty inner iterations.
     public func stepCost(parameters: Int, residuals: Int?) -> StepCost? {
         let (p, k) = (Double(parameters), Double(Swift.min(20, parameters)))
+        guard let model = model.exact else {
+            let m = Double(quasiNewton.memory)
+            let (product, update) = m > 0 ? (8 * m * p, 8 * m * m * p) : (2 * p * p, 5 * p * p)
+            let inner: Double
+            switch subproblem {
+            case .steihaugToint, .gltr: inner = k * product + (subproblem == .gltr ? 4 * p * k * k + 8 * k * k * k : 10 * p * k)
+            case .dogleg, .doubleDogleg: inner = p * p * p / 3
+            case .exact: inner = m > 0 ? 24 * m * m * p + 70 * m * m * m : 4 * p * p * p
+            }
+            return StepCost([.init(.gradient, 1)], flops: update + inner)
+        }
         guard subproblem.isDense else {
             let flops = subproblem == .gltr ? 4 * p * k * k + 8 * k * k * k : 10 * p * k
             return StepCost([.init(.gradient, 1)] + model.cost(products: k), flops: flops)
@@ -227,12 +335,16 @@ public struct TrustRegion: Optimizer, Configurable {
     }
 }
 
-/// Where the method stands, its radius, and what its forcing term remembers.
+/// Where the method stands, its radius, and what its forcing term remembers or its quasi-Newton model has learnt.
 public struct TrustRegionState: OptimizerState, Equatable {
     public var standpoint: Standpoint
     /// Δ; nil before the first step.
     public internal(set) var radius: Double?
     public internal(set) var forcing: ForcingMemory?
+    /// Of `quasi-newton`, its radius included.
+    public internal(set) var secant: SecantMemory?
+
+    public static var formatVersion: Int { 2 }
 
     public var parameters: Parameters { standpoint.parameters }
 
@@ -242,10 +354,12 @@ public struct TrustRegionState: OptimizerState, Equatable {
         archive.set("standpoint", standpoint)
         archive.set("radius", radius.map { [$0] } ?? [])
         if let forcing { archive.set("forcing", forcing) }
+        if let secant { archive.set("secant", secant) }
     }
 
     public init(from archive: Archive) throws {
         (standpoint, radius) = (try archive.value("standpoint"), try archive.doubles("radius").first)
         forcing = try archive.groupIfPresent("forcing")?.decoded()
+        secant = try archive.groupIfPresent("secant")?.decoded()
     }
 }

@@ -24,6 +24,7 @@ public struct Convection: PDEProblem {
 
     public var name: String { "convection" }
     public var domain: Domain { .timeSpace(t: 0...1, x: 0...(2 * .pi)) }
+    public var isLinear: Bool { true }
     public var conditions: [Condition] {
         switch enforcement {
         case .soft: [.initial { x in sin(x) }, .periodic(along: "x", derivativesUpTo: 0)]

@@ -46,6 +46,7 @@ public struct Heat: PDEProblem {
         let space = dimension == 1 ? ["x"] : (1...dimension).map { "x\($0)" }
         return Domain([("t", 0...1)] + space.map { ($0, 0...1) }, time: "t")
     }
+    public var isLinear: Bool { true }
     public var conditions: [Condition] {
         isHard ? [] : [.initialState(values: value), Condition.dirichlet(values: value).named("boundary")]
     }

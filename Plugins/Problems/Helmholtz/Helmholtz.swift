@@ -28,6 +28,7 @@ public struct Helmholtz: PDEProblem {
 
     public var name: String { "helmholtz-2d" }
     public var domain: Domain { .box(x: -1...1, y: -1...1) }
+    public var isLinear: Bool { true }
     public var conditions: [Condition] { [.dirichlet(0).named("boundary")] }
     public func residuals(_ u: Fields, at p: Point) -> [Residual] {
         let (u, a1, a2, k) = (u[0], Double(wavesAlongX), Double(wavesAlongY), wavenumber)

@@ -20,6 +20,7 @@ public struct PoissonOnInterval: PDEProblem {
 
     public var name: String { "poisson-1d" }
     public var domain: Domain { .box(x: 0...1) }
+    public var isLinear: Bool { true }
     public var conditions: [Condition] { [.dirichlet(0).named("boundary")] }
     public func residuals(_ u: Fields, at p: Point) -> [Residual] {
         let (u, κ) = (u[0], wavenumber)
@@ -39,6 +40,7 @@ public struct PoissonOnSquare: PDEProblem {
 
     public var name: String { "poisson-2d" }
     public var domain: Domain { .box(x: 0...1, y: 0...1) }
+    public var isLinear: Bool { true }
     public var conditions: [Condition] { [.dirichlet(0).named("boundary")] }
     public func residuals(_ u: Fields, at p: Point) -> [Residual] {
         let source = 2 * .pi * .pi * sin(.pi * p.x) * sin(.pi * p.y)

@@ -39,6 +39,7 @@ public struct PoissonOnCube: PDEProblem {
 
     public var name: String { "poisson-cube" }
     public var domain: Domain { .cube(dimension: dimension) }
+    public var isLinear: Bool { true }
     public var conditions: [Condition] { [Condition.dirichlet(values: value).named("boundary")] }
     public func residuals(_ u: Fields, at p: Point) -> [Residual] {
         let minusLaplacian = -u[0].laplacian

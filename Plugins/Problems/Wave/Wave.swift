@@ -27,6 +27,7 @@ public struct Wave: PDEProblem {
 
     public var name: String { "wave" }
     public var domain: Domain { .timeSpace(t: 0...1, x: 0...1) }
+    public var isLinear: Bool { true }
     public var conditions: [Condition] {
         guard enforcement == .soft else { return [] }
         let β = Double(harmonic)

@@ -28,6 +28,8 @@ public struct Batched<Base: Optimizer>: Optimizer {
         self.init(base, BatchSettings(size: size, holding: holding, seed: seed))
     }
 
+    public func check(_ problem: Base.Objective) throws { try base.check(problem) }
+
     public func start(on problem: Base.Objective, from parameters: Parameters) throws -> BatchedState<Base.State> {
         let schedule = try BatchSchedule(batches, of: try sampled(problem).sampleSets)
         return BatchedState(base: try base.start(on: try view(of: problem, schedule), from: parameters), schedule: schedule)

@@ -16,6 +16,10 @@ public protocol Optimizer<Objective>: Sendable {
     /// Whether a step sees all samples of the problem, as by default, or a batch of them: ``SampleBatches``.
     associatedtype Samples: SampleUse = AllSamples
 
+    /// Throws a ``ConfigurationError`` where these settings need more of the problem than `Objective` says. Asked of every stage before the
+    /// first step of a run; by default there is nothing more to need.
+    func check(_ problem: Objective) throws
+
     /// The state before the first step at `parameters`.
     func start(on problem: Objective, from parameters: Parameters) throws -> State
 
@@ -46,6 +50,8 @@ public protocol Optimizer<Objective>: Sendable {
 }
 
 extension Optimizer {
+    public func check(_ problem: Objective) throws {}
+
     public func adapt(_ state: inout State, to problem: Objective) throws {
         state = try start(on: problem, from: state.parameters)
     }

@@ -60,6 +60,10 @@ extension Counted: LayeredCurvatureProblem where Base: LayeredCurvatureProblem {
     }
 }
 
+extension Counted: PartiallyLinearProblem where Base: PartiallyLinearProblem {
+    public var linearParameters: [Int] { base.linearParameters }
+}
+
 extension Counted: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {
     public func hessian(at θ: Vector) throws -> any HessianOperator {
         CountedHessian(base: try base.hessian(at: θ), counter: counter, fraction: fraction)

@@ -106,6 +106,15 @@ extension LeastSquaresProblem {
     }
 }
 
+/// Says which parameters enter its residual linearly: with θ = (α, c), r = r₀(α) + Φ(α)c.
+///
+/// A network's last layer, where the equation is linear; the amplitudes of a sum of exponentials. Methods may then solve for c
+/// (variable projection) and move α alone.
+public protocol PartiallyLinearProblem: LeastSquaresProblem {
+    /// The numbers in θ of the parameters c, ascending: ∂r/∂c depends on α alone. Empty where none enters linearly.
+    var linearParameters: [Int] { get }
+}
+
 /// The residual's first-order model at one θ: r + J·s.
 public protocol Linearization: Sendable {
     /// N, the rows of J.

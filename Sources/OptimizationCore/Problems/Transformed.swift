@@ -30,7 +30,7 @@ public enum Logarithm: LossTransform {
     public static func value(_ L: Double) -> (value: Double, slope: Double, bend: Double) { (log(L), 1 / L, -1 / (L * L)) }
 }
 
-/// A problem whose loss L is replaced by T(L), with exact derivatives.
+/// A problem whose loss L is replaced by T(L), with exact derivatives. In a run's file: `{name: burgers, lossTransform: square-root}`.
 ///
 ///     ∇T(L) = T′·g,   ∇²T(L) = T′·∇²L + T″·ggᵀ,   Gauss–Newton pulled back: T′·JᵀJ + T″·ggᵀ
 ///
@@ -191,4 +191,23 @@ extension Transformed: MonitoredProblem where Base: MonitoredProblem {
 
 extension Transformed: ReferencedProblem where Base: ReferencedProblem {
     public func referenceError(at θ: Vector) throws -> Double? { try base.referenceError(at: θ) }
+}
+
+extension Transformed: FreshlyReferencedProblem where Base: FreshlyReferencedProblem {
+    public func freshErrors(at θ: Vector, grid: [Int]?) throws -> ReferenceErrors? { try base.freshErrors(at: θ, grid: grid) }
+}
+
+extension Transformed: ResidualMonitoredProblem where Base: ResidualMonitoredProblem {
+    public func monitorResiduals(at θ: Vector) throws -> [ResidualNorm]? { try base.monitorResiduals(at: θ) }
+}
+
+extension Transformed: PredictingProblem where Base: PredictingProblem {
+    public var coordinateNames: [String] { base.coordinateNames }
+    public func prediction(at points: Matrix, parameters θ: Vector, including extras: PredictionExtras) throws -> Prediction {
+        try base.prediction(at: points, parameters: θ, including: extras)
+    }
+}
+
+extension Transformed: PicturedProblem where Base: PicturedProblem {
+    public func picture(at θ: Vector) throws -> SolutionPicture? { try base.picture(at: θ) }
 }

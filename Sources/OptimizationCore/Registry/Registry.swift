@@ -22,13 +22,13 @@ public struct Registry: Sendable {
     public mutating func register<O: Optimizer & Configurable>(optimizer: O.Type) throws {
         let entry = OptimizerEntry(
             name: O.identifier, summary: O.summary, need: needed(by: O.self), schema: wrappedSchema(of: O.self),
-            fits: { $0 as? O.Objective != nil && O.Samples.admits($0) }, make: { try wrapped(O.self, $0, path: $1) })
+            fits: { fits(O.self, $0) }, make: { try wrapped(O.self, $0, path: $1) })
         try add(entry, to: \.optimizers, kind: "optimizer")
     }
 
     public mutating func register<C: ProblemConfiguration>(problem: C.Type) throws {
         let entry = ProblemEntry(
-            name: C.identifier, summary: C.summary, schema: schema(of: C.self), make: { try C($0, path: $1) })
+            name: C.identifier, summary: C.summary, schema: wrappedSchema(of: C.self), make: { try wrapped(C.self, $0, path: $1) })
         try add(entry, to: \.problems, kind: "problem")
     }
 
@@ -49,6 +49,12 @@ public struct Registry: Sendable {
         }
         self[keyPath: list].append(entry)
     }
+}
+
+/// Whether a problem offers what an optimizer needs by its type and with its settings as they come.
+private func fits<O: Optimizer & Configurable>(_ type: O.Type, _ problem: any Problem) -> Bool {
+    guard let objective = problem as? O.Objective, O.Samples.admits(problem) else { return false }
+    return (try? O().check(objective)) != nil
 }
 
 /// A target's contribution to a registry.

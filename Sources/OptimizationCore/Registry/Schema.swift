@@ -34,7 +34,15 @@ func wrappedSchema<O: Optimizer & Configurable>(of type: O.Type) -> [FieldDescri
     }
     func clipping<M: FirstOrderMethod & Configurable>(_ method: M.Type) -> FieldDescription? { schema(of: Clipped<M>.self).last }
     let clipped = (type as? any (FirstOrderMethod & Configurable).Type).flatMap { clipping($0) }
-    return schema(of: type) + optional(clipped) + optional(schema(of: Batched<O>.self).last)
+    return schema(of: type) + optional(clipped) + optional(schema(of: Bounded<O>.self).last) + optional(schema(of: Batched<O>.self).last)
+}
+
+/// The fields of a problem and the transform that may be asked for beside them.
+func wrappedSchema<C: ProblemConfiguration>(of type: C.Type) -> [FieldDescription] {
+    guard let field = schema(of: TransformedConfiguration<C>.self).last, !C.fields.contains(where: { $0.name == field.name }) else {
+        return schema(of: type)
+    }
+    return schema(of: type) + [FieldDescription(name: field.name, range: field.range, defaultValue: "none", meaning: field.meaning)]
 }
 
 /// `kinds` are the identifiers of what the value lies in, itself included: a schedule after a schedule is not described again.

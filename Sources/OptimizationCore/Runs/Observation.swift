@@ -115,6 +115,7 @@ public struct BestPoint: Sendable, Hashable {
     public var parameters: Parameters
     /// The value it is best by: the monitor loss where the problem has one, else the loss.
     public var value: Double
+    /// The stage of the pipeline, counted from 0 whatever was restarted.
     public var stage: Int
     public var totalIteration: Int
     /// The problem version that the value belongs to.

@@ -65,7 +65,8 @@ extension Pipeline {
     }
 
     /// Checks that every stage's optimizer fits the problem and the machine's memory, and tells what the run will hold.
-    /// Throws a ``PairingError`` or a ``MemoryError``; `registry`, where given, is searched for optimizers that fit.
+    /// Throws a ``PairingError``, a ``MemoryError``, or a ``ConfigurationError`` where an optimizer's settings ask for more than its type
+    /// says; `registry`, where given, is searched for optimizers that fit.
     public func preflight(suggestingFrom registry: Registry? = nil, memory: Int? = nil) throws -> Preflight {
         guard !stages.isEmpty else { throw ConfigurationError(path: "stages", reason: "has no stages; add at least one") }
         let counted = Counted(problem)
@@ -78,6 +79,7 @@ extension Pipeline {
                     stage: stage.name, optimizer: optimizer, need: stage.need, problem: problem.name, offers: offers(of: counted),
                     fitting: registry?.optimizers(fitting: counted) ?? [])
             }
+            try stage.check(counted)
             let bytes = stage.workingMemory(parameters, residuals)
             if let bytes, bytes > available {
                 throw MemoryError(stage: stage.name, optimizer: optimizer, bytes: bytes, available: available)
@@ -118,7 +120,10 @@ public struct StageSummary: Sendable, Hashable {
 public struct RunResult: Sendable {
     /// How the last stage ended.
     public var outcome: Outcome
+    /// How each stage went, every restart a line of its own.
     public var stages: [StageSummary]
+    /// The names of the pipeline's stages, which ``BestPoint/stage`` counts.
+    public var stageNames: [String]
     /// The parameters after the last step.
     public var parameters: Parameters
     /// The best point by the monitor loss or the loss, within the last version of the problem.
@@ -147,7 +152,7 @@ extension RunResult: CustomStringConvertible {
         }
         var text = lines.joined(separator: "\n")
         if let best {
-            let stage = stages.indices.contains(best.stage) ? stages[best.stage].name : "stage \(best.stage)"
+            let stage = stageNames.indices.contains(best.stage) ? stageNames[best.stage] : "stage \(best.stage)"
             text += "\nbest point: \(stage), iteration \(best.totalIteration), value \(short(best.value))"
         }
         return text

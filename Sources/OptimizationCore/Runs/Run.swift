@@ -126,8 +126,8 @@ public final class Run<P: Problem> {
     /// How the run stands, or ended.
     public var result: RunResult {
         RunResult(
-            outcome: outcome ?? .interrupted("the run has not ended"), stages: summaries, parameters: execution.parameters, best: best,
-            iterations: cursor.total, seconds: clock.total, work: problem.counter.counts)
+            outcome: outcome ?? .interrupted("the run has not ended"), stages: summaries, stageNames: pipeline.stages.map(\.name),
+            parameters: execution.parameters, best: best, iterations: cursor.total, seconds: clock.total, work: problem.counter.counts)
     }
 
     public var parameters: Parameters { execution.parameters }

@@ -14,6 +14,7 @@ public struct Stage<P: Problem>: Sendable {
     public let need: String
 
     let fits: @Sendable (Counted<P>) -> Bool
+    let check: @Sendable (Counted<P>) throws -> Void
     let begin: @Sendable (Counted<P>, Parameters) throws -> any Execution
     let restore: @Sendable (Counted<P>, Archive) throws -> any Execution
     let workingMemory: @Sendable (_ parameters: Int, _ residuals: Int?) -> Int?
@@ -26,6 +27,13 @@ public struct Stage<P: Problem>: Sendable {
         self.optimizer = (optimizer as? any Configurable)?.settings ?? .map([.init("name", .scalar("\(O.self)"))])
         need = needed(by: O.self)
         fits = { $0 as? O.Objective != nil && O.Samples.admits($0) }
+        check = { problem in
+            do {
+                try optimizer.check(try narrowed(problem, for: name, O.self))
+            } catch let error as ConfigurationError {
+                throw ConfigurationError(path: "stage “\(name)”: \(error.path)", line: error.line, reason: error.reason)
+            }
+        }
         begin = { problem, parameters in
             let objective: O.Objective = try narrowed(problem, for: name, O.self)
             return Running(optimizer: optimizer, problem: objective, state: try optimizer.start(on: objective, from: parameters))
@@ -163,6 +171,7 @@ public func offers(of problem: some Problem) -> [String] {
     if problem is any DifferentiableProblem { names.append("DifferentiableProblem") }
     if problem is any LeastSquaresProblem { names.append("LeastSquaresProblem") }
     if problem is any LayeredCurvatureProblem { names.append("LayeredCurvatureProblem") }
+    if problem is any PartiallyLinearProblem { names.append("PartiallyLinearProblem") }
     if problem is any TwiceDifferentiableProblem { names.append("TwiceDifferentiableProblem") }
     if problem is any SampledProblem { names.append("SampledProblem") }
     if problem is any RevisableProblem { names.append("RevisableProblem") }

@@ -150,6 +150,10 @@ extension FaultInjecting: LayeredCurvatureProblem where Base: LayeredCurvaturePr
     }
 }
 
+extension FaultInjecting: PartiallyLinearProblem where Base: PartiallyLinearProblem {
+    public var linearParameters: [Int] { base.linearParameters }
+}
+
 extension FaultInjecting: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {
     public func hessian(at θ: Vector) throws -> any HessianOperator {
         let (fault, hessian) = (injector.next(), try base.hessian(at: θ))

@@ -12,6 +12,7 @@ import OptimizationCore
 /// - has right derivatives, by the ladder of ``DerivativeCheck``;
 /// - is a pure function of θ: the same bits again, after other evaluations, and for any number of threads;
 /// - answers a θ that is not finite with values that are not, and never with an error;
+/// - has a J whose columns of the parameters that it calls linear do not change when those do (`PartiallyLinearProblem`);
 /// - is offered by ``Counted`` with exactly its capabilities and its values.
 ///
 /// Where it is a `SampledProblem`: a batch of everything is the whole, bit for bit; the mean of two equal batches' losses is their
@@ -52,6 +53,9 @@ public enum ProblemConformance {
         report.add("is a pure function of θ") { try trial.isPure() }
         report.add("has the same bits for any number of threads") { try trial.ignoresThreads() }
         report.add("answers what is not finite with values") { trial.answersNonFinite() }
+        if let problem = problem as? any PartiallyLinearProblem, !problem.linearParameters.isEmpty {
+            report.add("its linear parameters enter linearly") { try trial.linearParametersAreLinear(problem) }
+        }
         report.add("is offered by Counted as it is") { try parityFailures(of: Counted(problem), with: problem, at: trial.point) }
         if let problem = problem as? any SampledProblem {
             report.add("a batch of everything is the whole") { try trial.everythingIsTheWhole(problem) }

@@ -72,6 +72,37 @@ extension ProblemTrial {
     }
 }
 
+// MARK: Linear parameters
+
+extension ProblemTrial {
+    /// r(α, c + v) = r(α, c) + Φ(α)v and Φᵀw the same at both, for steps v in c of the size of c and a hundred times that.
+    func linearParametersAreLinear(_ problem: any PartiallyLinearProblem) throws -> [String] {
+        let linear = problem.linearParameters
+        guard linear == linear.sorted(), Set(linear).count == linear.count, linear.allSatisfy(point.indices.contains) else {
+            return ["linearParameters are not ascending numbers of parameters: \(linear)"]
+        }
+        let here = try problem.linearization(at: point)
+        var random = RandomStream(seed: seed, name: "linear parameters")
+        let w = random.normalVector(here.residualCount)
+        let size = Swift.max(Vector(linear.map { point[$0] }).norm, 1e-3) / Double(linear.count).squareRoot()
+        var failures: [String] = []
+        for factor in [1.0, 100] {
+            var v = Vector.zeros(point.count)
+            for i in linear { v[i] = factor * size * random.normal() }
+            let there = try problem.linearization(at: point + v)
+            let image = here.product(v)
+            let off = (there.residual - here.residual - image).norm
+            let demand = 1e-9 * (here.residual.norm + image.norm)
+            if !(off <= demand) { failures.append("r is off its linear model by \(off), beyond \(demand)") }
+            let (a, b) = (here.transposedProduct(w), there.transposedProduct(w))
+            let change = Vector(linear.map { a[$0] - b[$0] }).norm
+            let columns = Vector(linear.map { a[$0] }).norm
+            if !(change <= 1e-9 * columns) { failures.append("their columns of J change by \(change) of \(columns)") }
+        }
+        return failures
+    }
+}
+
 // MARK: Values
 
 extension ProblemTrial {

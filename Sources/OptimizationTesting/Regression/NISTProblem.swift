@@ -11,7 +11,7 @@ import OptimizationCore
 ///
 /// Derivatives are exact, over hyper-dual numbers. The answer is the certified b; how near θ comes is told by
 /// ``logRelativeError(at:)``, the measure of the published comparisons.
-public struct NISTProblem: LeastSquaresProblem, TwiceDifferentiableProblem, ReferencedProblem {
+public struct NISTProblem: PartiallyLinearProblem, TwiceDifferentiableProblem, ReferencedProblem {
     public let dataSet: NISTDataSet
     /// 1 or 2.
     public let start: Int
@@ -35,6 +35,8 @@ public struct NISTProblem: LeastSquaresProblem, TwiceDifferentiableProblem, Refe
     }
 
     public var layout: ParameterLayout { ParameterLayout([("b", [dataSet.certified.count])]) }
+
+    public var linearParameters: [Int] { dataSet.linearParameters }
 
     public func initialParameters(from random: inout RandomStream) -> Parameters {
         Parameters(layout: layout, values: Vector(dataSet.starts[start - 1]))

@@ -25,6 +25,9 @@ public protocol PDEProblem: Sendable {
     /// Coefficients of the equation that are found together with the solution: what an inverse problem asks for. The residuals read
     /// them as `p.trainable(name)`; in θ they follow the network's parameters, as blocks `coefficients.NAME`.
     var unknowns: [UnknownCoefficient] { get }
+    /// Whether all residuals are linear (or affine) in the network's outputs and their derivatives, hard conditions and factors of unknown
+    /// coefficients included: then so are they in the network's last layer (`PartiallyLinearProblem`). The problems' conformance suite tries it.
+    var isLinear: Bool { get }
     /// What must vanish in the interior.
     func residuals(_ u: Fields, at p: Point) throws -> [Residual]
     /// The solution, if it is known.
@@ -37,6 +40,7 @@ extension PDEProblem {
     public func fields(of network: Fields, at p: Point) -> [Expression] { (0..<outputCount).map { network[$0] } }
     public var reference: Reference? { nil }
     public var unknowns: [UnknownCoefficient] { [] }
+    public var isLinear: Bool { false }
 }
 
 /// A coefficient of an equation that is trained, and the value it starts from.

@@ -11,6 +11,8 @@ struct ModelWithUnknowns: NetworkModel {
     var network: Network { base.network.adding(scalars: unknowns.map(\.name)) }
     var precision: JetPrecision { base.precision }
 
+    var linearBlocks: [String] { base.linearBlocks }
+
     var layout: ParameterLayout {
         ParameterLayout(base.layout.blocks.map { ($0.name, $0.shape) } + unknowns.map { ("coefficients.\($0.name)", [1]) })
     }

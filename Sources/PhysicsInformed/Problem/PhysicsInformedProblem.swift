@@ -143,6 +143,11 @@ extension PhysicsInformedProblem: LayeredCurvatureProblem {
     public func layerCurvatures(at θ: Vector) throws -> [LayerCurvature] { objective.layerCurvatures(at: θ) }
 }
 
+extension PhysicsInformedProblem: PartiallyLinearProblem {
+    /// The network's last layer, where the equation is linear.
+    public var linearParameters: [Int] { pde.isLinear ? model.linearBlocks.compactMap { layout[$0]?.range }.flatMap { $0 } : [] }
+}
+
 extension PhysicsInformedProblem: SampledProblem {
     public var sampleSets: [SampleSet] { lossTerms.map { SampleSet(name: $0.name, count: $0.points.rows) } }
 

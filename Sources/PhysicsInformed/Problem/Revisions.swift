@@ -36,3 +36,15 @@ public protocol ResampledProblem: RevisableProblem {
     /// |r| of a term at some points, unweighted; the norm over its equations where it has several.
     func residualMagnitudes(of term: String, at points: Matrix, parameters θ: Vector) throws -> Vector
 }
+
+extension Transformed: ResampledProblem where Base: ResampledProblem {
+    public var sampleSets: [SampleSet] { base.sampleSets }
+
+    public func candidates(_ count: Int, for term: String, sampling: PointSampling, random: inout RandomStream) throws -> Matrix {
+        try base.candidates(count, for: term, sampling: sampling, random: &random)
+    }
+
+    public func residualMagnitudes(of term: String, at points: Matrix, parameters θ: Vector) throws -> Vector {
+        try base.residualMagnitudes(of: term, at: points, parameters: θ)
+    }
+}

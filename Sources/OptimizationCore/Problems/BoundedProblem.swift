@@ -1,5 +1,4 @@
 import LinearAlgebra
-import OptimizationCore
 
 #if canImport(Glibc)
     import Glibc
@@ -7,16 +6,17 @@ import OptimizationCore
     import Darwin
 #endif
 
-/// A least-squares problem with bounds l ≤ x ≤ u on its parameters, kept by reflection: a path that runs into a bound turns back there.
+/// A problem with bounds l ≤ x ≤ u on its parameters, kept by reflection: a path that runs into a bound turns back there.
 ///
 /// The method works on φ without bounds, and xᵢ(φᵢ) is smooth, so that the gradient in φ vanishes at a minimiser on a bound:
 ///
 ///     x = (l + u)/2 + (u − l)/2·sin φ        x = l − 1 + √(φ² + 1)        x = u + 1 − √(φ² + 1)        x = φ
 ///
-/// for bounds on both sides, below, above and none. J_φ = J·diag(dx/dφ). A start on a bound would not leave it, since dx/dφ = 0 there: it is
+/// for bounds on both sides, below, above and none. With s = dx/dφ and t = d²x/dφ²: ∇_φL = s∘∇L, J_φ = J·diag(s) and
+/// ∇²_φL = diag(s)·∇²L·diag(s) + diag(t∘∇L). It offers what its base offers of losses, residuals, Hessians and samples. A start on a bound would not leave it, since dx/dφ = 0 there: it is
 /// moved inside by 1e-3 of the interval (of one, where there is no other bound).
 /// Source: James & Roos, *MINUIT*, Comput. Phys. Commun. 10:343–367 (1975), doi:10.1016/0010-4655(75)90039-9.
-public struct BoundedProblem<Base: LeastSquaresProblem>: LeastSquaresProblem {
+public struct BoundedProblem<Base: Problem>: Problem {
     public let base: Base
     /// l; −∞ where there is none.
     public let lower: Vector
@@ -37,9 +37,6 @@ public struct BoundedProblem<Base: LeastSquaresProblem>: LeastSquaresProblem {
     }
     public var layout: ParameterLayout { base.layout }
     public var version: Int { base.version }
-    public var terms: [String] { base.terms }
-    public var residualCount: Int { base.residualCount }
-    public func locateFault(at φ: Vector) -> Fault? { base.locateFault(at: parameters(at: φ)) }
 
     /// x(φ).
     public func parameters(at φ: Vector) -> Vector { Vector(φ.indices.map { place($0, φ[$0]).x }) }
@@ -60,15 +57,18 @@ public struct BoundedProblem<Base: LeastSquaresProblem>: LeastSquaresProblem {
             })
     }
 
-    private func place(_ i: Int, _ φ: Double) -> (x: Double, slope: Double) {
+    private func place(_ i: Int, _ φ: Double) -> (x: Double, slope: Double, bend: Double) {
         let (l, u) = (lower[i], upper[i])
         let root = (φ * φ + 1).squareRoot()
         switch (l.isFinite, u.isFinite) {
-        case (true, true): return (0.5 * (l + u) + 0.5 * (u - l) * sin(φ), 0.5 * (u - l) * cos(φ))
+        case (true, true):
+            // The sum may round beyond a bound that it stands for.
+            let x = Swift.min(Swift.max(0.5 * (l + u) + 0.5 * (u - l) * sin(φ), l), u)
+            return (x, 0.5 * (u - l) * cos(φ), -0.5 * (u - l) * sin(φ))
         // φ²/(1 + √(φ² + 1)) is √(φ² + 1) − 1 without cancellation.
-        case (true, false): return (l + φ * φ / (1 + root), φ / root)
-        case (false, true): return (u - φ * φ / (1 + root), -φ / root)
-        case (false, false): return (φ, 1)
+        case (true, false): return (l + φ * φ / (1 + root), φ / root, 1 / (root * root * root))
+        case (false, true): return (u - φ * φ / (1 + root), -φ / root, -1 / (root * root * root))
+        case (false, false): return (φ, 1, 0)
         }
     }
 
@@ -77,7 +77,12 @@ public struct BoundedProblem<Base: LeastSquaresProblem>: LeastSquaresProblem {
         return start.with(unbounded(start.values))
     }
 
-    public func residual(at φ: Vector) throws -> Vector { try base.residual(at: parameters(at: φ)) }
+    private func slopes(_ φ: Vector) -> Vector { Vector(φ.indices.map { place($0, φ[$0]).slope }) }
+}
+
+extension BoundedProblem: DifferentiableProblem where Base: DifferentiableProblem {
+    public var terms: [String] { base.terms }
+
     public func loss(at φ: Vector) throws -> LossValue { try base.loss(at: parameters(at: φ)) }
 
     public func lossAndGradient(at φ: Vector) throws -> Evaluation {
@@ -85,9 +90,50 @@ public struct BoundedProblem<Base: LeastSquaresProblem>: LeastSquaresProblem {
         return Evaluation(loss: value.loss, gradient: Vector(φ.indices.map { value.gradient[$0] * place($0, φ[$0]).slope }))
     }
 
+    public func locateFault(at φ: Vector) -> Fault? { base.locateFault(at: parameters(at: φ)) }
+}
+
+extension BoundedProblem: LeastSquaresProblem where Base: LeastSquaresProblem {
+    public var residualCount: Int { base.residualCount }
+
+    public func residual(at φ: Vector) throws -> Vector { try base.residual(at: parameters(at: φ)) }
+
     public func linearization(at φ: Vector) throws -> any Linearization {
-        let slopes = Vector(φ.indices.map { place($0, φ[$0]).slope })
-        return ColumnScaledLinearization(base: try base.linearization(at: parameters(at: φ)), slopes: slopes)
+        ColumnScaledLinearization(base: try base.linearization(at: parameters(at: φ)), slopes: slopes(φ))
+    }
+}
+
+extension BoundedProblem: PartiallyLinearProblem where Base: PartiallyLinearProblem {
+    /// Those of the base that have no bounds: a reflection bends the others.
+    public var linearParameters: [Int] { base.linearParameters.filter { !lower[$0].isFinite && !upper[$0].isFinite } }
+}
+
+extension BoundedProblem: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {
+    public func hessian(at φ: Vector) throws -> any HessianOperator {
+        let x = parameters(at: φ)
+        let gradient = try base.lossAndGradient(at: x).gradient
+        let bends = Vector(φ.indices.map { gradient[$0] * place($0, φ[$0]).bend })
+        return ReflectedHessian(base: try base.hessian(at: x), slopes: slopes(φ), bends: bends)
+    }
+}
+
+extension BoundedProblem: SampledProblem where Base: SampledProblem {
+    public var sampleSets: [SampleSet] { base.sampleSets }
+    public func restricted(to batch: Batch) throws -> BoundedProblem<Base> {
+        BoundedProblem(try base.restricted(to: batch), lower: lower, upper: upper)
+    }
+}
+
+/// diag(s)·H·diag(s) + diag(b).
+private struct ReflectedHessian: HessianOperator {
+    let base: any HessianOperator
+    let slopes: Vector
+    let bends: Vector
+
+    var parameterCount: Int { base.parameterCount }
+    func product(_ v: Vector) -> Vector {
+        let inner = base.product(Vector(zip(v, slopes).map { $0 * $1 }))
+        return Vector(v.indices.map { slopes[$0] * inner[$0] + bends[$0] * v[$0] })
     }
 }
 

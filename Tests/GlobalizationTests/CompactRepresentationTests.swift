@@ -1,6 +1,6 @@
 import LinearAlgebra
 import OptimizationCore
-import QuasiNewton
+import Globalization
 import Testing
 
 @Suite struct CompactRepresentationTests {

@@ -1,5 +1,4 @@
 import LinearAlgebra
-import OptimizationCore
 
 /// Bounds of parameters, by the names of their blocks: `{conductivity: [0, inf], source: [-1, 1]}`; `all` stands for every block.
 public struct ParameterBounds: Sendable, Hashable {
@@ -19,10 +18,13 @@ public struct ParameterBounds: Sendable, Hashable {
         entries = intervals.map { Entry(block: $0.key, lower: $0.value.lowerBound, upper: $0.value.upperBound) }
     }
 
-    static let everything = "all"
+    /// The setting's name.
+    static let key = "bounds"
+
+    private static let everything = "all"
 
     /// The box for parameters of a layout. Throws where an entry names no block.
-    func box(for layout: ParameterLayout) throws -> Box {
+    package func box(for layout: ParameterLayout) throws -> Box {
         var box = Box(lower: Vector(repeating: -.infinity, count: layout.count), upper: Vector(repeating: .infinity, count: layout.count))
         for entry in entries.sorted(by: { $0.block == ParameterBounds.everything && $1.block != ParameterBounds.everything }) {
             let range: Range<Int>
@@ -41,11 +43,11 @@ public struct ParameterBounds: Sendable, Hashable {
         return box
     }
 
-    var setting: Setting {
+    package var setting: Setting {
         .map(entries.map { Setting.Pair($0.block, .list([.scalar("\($0.lower)"), .scalar("\($0.upper)")])) })
     }
 
-    init(_ setting: Setting, path: String) throws {
+    package init(_ setting: Setting, path: String) throws {
         guard case .map(let pairs) = setting.value else {
             throw ConfigurationError(path: path, line: setting.line, reason: "should be a map such as {conductivity: [0, inf]}")
         }
@@ -62,41 +64,12 @@ public struct ParameterBounds: Sendable, Hashable {
     }
 }
 
-/// l ≤ θ ≤ u, entry by entry.
-struct Box: Sendable, Equatable {
-    var lower: Vector
-    var upper: Vector
-
-    func projected(_ θ: Vector) -> Vector {
-        var inside = θ
-        for i in inside.indices { inside[i] = Swift.min(Swift.max(θ[i], lower[i]), upper[i]) }
-        return inside
+extension Field {
+    /// The bounds of blocks: `{conductivity: [0, inf]}`.
+    package static func bounds(_ path: Path<ParameterBounds>) -> Field {
+        Field(
+            ParameterBounds.key, range: "a map of pairs [least, greatest]",
+            meaning: "the bounds of the parameters of each block, or of `all`",
+            read: { $0[keyPath: path].setting }, write: { $0[keyPath: path] = try ParameterBounds($1, path: $2) })
     }
-
-    /// The displacement p from θ, cut where it leaves the box.
-    func cut(_ p: Vector, from θ: Vector) -> Vector {
-        var inside = p
-        for i in inside.indices { inside[i] = Swift.min(Swift.max(p[i], lower[i] - θ[i]), upper[i] - θ[i]) }
-        return inside
-    }
-
-    /// The gradient without what points out of the box at its faces: zero at a stationary point.
-    func reduced(_ g: Vector, at θ: Vector) -> Vector {
-        var reduced = g
-        for i in g.indices where (g[i] > 0 && θ[i] <= lower[i]) || (g[i] < 0 && θ[i] >= upper[i]) { reduced[i] = 0 }
-        return reduced
-    }
-
-    /// The longest α with θ + αp in the box.
-    func longestStep(from θ: Vector, along p: Vector) -> Double {
-        var longest = Double.infinity
-        for i in p.indices where p[i] != 0 {
-            let room = p[i] > 0 ? upper[i] - θ[i] : lower[i] - θ[i]
-            longest = Swift.min(longest, room / p[i])
-        }
-        return Swift.max(0, longest)
-    }
-
-    /// How many entries stand at a bound.
-    func active(at θ: Vector) -> Int { θ.indices.count { θ[$0] <= lower[$0] || θ[$0] >= upper[$0] } }
 }

@@ -38,7 +38,7 @@ package struct CompactRepresentation: Sendable, Equatable {
     /// σ = yᵀy/sᵀy of the newest pair.
     package var scale: Double? { pairs.last.map { 1 / $0.inverseCurvature } }
 
-    /// M·v, or nil where M⁻¹ is singular to working precision.
+    /// M, or nil where M⁻¹ is singular to working precision.
     package func middle(_ σ: Double) -> Matrix? {
         let m = pairs.count
         var inverse = Matrix.zeros(2 * m, 2 * m)
@@ -49,6 +49,14 @@ package struct CompactRepresentation: Sendable, Equatable {
                 if i > j { (inverse[m + i, j], inverse[j, m + i]) = (products[i][j], products[i][j]) }
             }
         }
+        return inverted(inverse)
+    }
+
+    /// (D + L + Lᵀ − σSᵀS)⁻¹ of symmetric rank one, or nil where it is singular to working precision.
+    package func symmetricRankOneMiddle(_ σ: Double) -> Matrix? {
+        let m = pairs.count
+        var inverse = Matrix.zeros(m, m)
+        for i in 0..<m { for j in 0..<m { inverse[i, j] = products[Swift.max(i, j)][Swift.min(i, j)] - σ * squares[i][j] } }
         return inverted(inverse)
     }
 

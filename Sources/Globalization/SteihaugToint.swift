@@ -7,7 +7,7 @@ import LinearAlgebra
 ///
 /// The path does not depend on Δ and its lengths ‖pₖ‖ grow: it is kept, so that a smaller Δ costs nothing. The step gains at least half of
 /// what the best one does where B is positive definite, and at least Cauchy's point elsewhere; on the boundary it is not the minimiser
-/// (``GLTR``). A product and 10P flops an iteration; two vectors an iteration are kept.
+/// (`gltr`). A product and 10P flops an iteration; two vectors an iteration are kept, but where one radius is all that will be asked for.
 /// Sources: Toint (1981); Steihaug, SIAM J. Numer. Anal. 20 (1983) 626–637, doi:10.1137/0720042.
 public struct SteihaugToint: TrustRegionSubproblem {
     /// From p along d.
@@ -28,6 +28,7 @@ public struct SteihaugToint: TrustRegionSubproblem {
 
     private let target: Double
     private let maximumIterations: Int
+    private let keepsPath: Bool
     private let product: @Sendable (Vector) -> Vector
     private var legs: [Leg] = []
     // Where the path ends so far.
@@ -38,26 +39,29 @@ public struct SteihaugToint: TrustRegionSubproblem {
     private var decrease = 0.0
     public private(set) var products = 0
 
-    /// The subproblem of the gradient g and the products with B, solved to ‖g + B·p‖ ≤ η·‖g‖.
-    public init(_ g: Vector, forcing η: Double, maximumIterations: Int, product: @escaping @Sendable (Vector) -> Vector) {
+    /// The subproblem of the gradient g and the products with B, solved to ‖g + B·p‖ ≤ η·‖g‖. Without its path it gives one step only.
+    public init(
+        _ g: Vector, forcing η: Double, maximumIterations: Int, keepingPath: Bool = true, product: @escaping @Sendable (Vector) -> Vector
+    ) {
         precondition(maximumIterations >= 1, "\(maximumIterations) iterations")
-        (target, self.maximumIterations, self.product) = (η * g.norm, maximumIterations, product)
+        (target, self.maximumIterations, keepsPath, self.product) = (η * g.norm, maximumIterations, keepingPath, product)
         (p, r, d) = (.zeros(g.count), g, -g)
         square = g.dot(g)
     }
 
     public mutating func step(within Δ: Double) -> Result<TrustRegionStep, FactorizationFailure> {
         precondition(Δ > 0, "a radius of \(Δ)")
+        precondition(keepsPath || products == 0, "a second radius, without the path")
         for leg in legs where leg.reach >= Δ { return .success(ending(leg, Δ)) }
         // Squares that underflow tell nothing more.
-        while legs.isEmpty || square.isNormal && square.squareRoot() > target && legs.count < maximumIterations {
+        while products == 0 || square.isNormal && square.squareRoot() > target && products < maximumIterations {
             let image = product(d)
             products += 1
             guard image.isFinite else { return .failure(.nonFinite) }
             let curvature = d.dot(image)
             guard curvature > Double.ulpOfOne * d.norm * image.norm else {
                 let leg = Leg(p: p, d: d, square: square, curvature: curvature, decrease: decrease, length: nil, reach: .infinity)
-                legs.append(leg)
+                if keepsPath { legs.append(leg) }
                 return .success(ending(leg, Δ))
             }
             let α = square / curvature
@@ -65,7 +69,7 @@ public struct SteihaugToint: TrustRegionSubproblem {
             p.add(d, scaledBy: α)
             r.add(image, scaledBy: α)
             next.reach = p.norm
-            legs.append(next)
+            if keepsPath { legs.append(next) }
             decrease += 0.5 * α * square
             let following = r.dot(r)
             d.scale(by: following / square)

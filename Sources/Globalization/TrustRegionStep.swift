@@ -29,7 +29,7 @@ public protocol TrustRegionSubproblem: Sendable {
 }
 
 /// The τ ≥ 0 with ‖p + τd‖ = Δ for ‖p‖ ≤ Δ, without cancellation.
-func reach(from p: Vector, along d: Vector, _ Δ: Double) -> Double {
+package func reach(from p: Vector, along d: Vector, _ Δ: Double) -> Double {
     let (dd, pd, length) = (d.dot(d), p.dot(d), p.norm)
     let rest = Swift.max(0, (Δ - length) * (Δ + length))
     let root = (pd * pd + dd * rest).squareRoot()

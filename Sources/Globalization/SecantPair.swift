@@ -1,4 +1,3 @@
-import Globalization
 import LinearAlgebra
 import OptimizationCore
 
@@ -52,13 +51,13 @@ extension [SecantPair] {
 }
 
 extension Archive {
-    mutating func set(pairs: [SecantPair]) {
+    package mutating func set(pairs: [SecantPair]) {
         set("steps", pairs.map(\.step))
         set("changes", pairs.map(\.change))
         set("scalings", pairs.map(\.scaling))
     }
 
-    func pairs(of count: Int) throws -> [SecantPair] {
+    package func pairs(of count: Int) throws -> [SecantPair] {
         let (steps, changes, scalings) = (try vectors("steps"), try vectors("changes"), try doubles("scalings"))
         guard steps.count == changes.count, steps.count == scalings.count, (steps + changes).allSatisfy({ $0.count == count }) else {
             throw ArchiveError(entry: "steps", reason: "does not hold a pair of \(count) values for each change")
