@@ -152,7 +152,7 @@ public struct SecantHessian: Checkpointable, Equatable {
             let r = y - image
             let mixed = r.dot(s)
             // A zero divisor is one that is small beside ‖r‖‖s‖. Over σI the pair sets σ anew, which is decided when B is built.
-            guard abs(mixed) >= 1e-8 * r.norm * s.norm, mixed != 0 else { return }
+            guard abs(mixed) >= 1e-8 * r.norm * s.norm, (1 / mixed).isFinite else { return }
             dense?.update(scaling: 1, s, r, ss: 0, sq: 0, qq: 1 / mixed)
             if dense == nil { memory.append(SecantPair(step: s, change: y), keeping: model.memory) }
         case .powellSymmetricBroyden:

@@ -60,6 +60,10 @@ public struct SecantTrustRegion: Sendable {
         for _ in 0..<60 {
             let found: TrustRegionStep
             switch minimised(B, within: Δ) {
+            // A learnt matrix that has overflowed is a wrong model too.
+            case .failure where B != fresh:
+                (B, Δ) = (fresh, first)
+                continue
             case .failure(let failure): return failed(failure)
             case .success(let step): found = step
             }
@@ -68,6 +72,7 @@ public struct SecantTrustRegion: Sendable {
                 if nowhere != nil { break }
                 if let doubt { return ended(.stationary, floor: .hiddenDecrease(doubt, hidden: here.lastBits)) }
                 switch minimised(B, within: first) {
+                case .failure where B != fresh: break
                 case .failure(let failure): return failed(failure)
                 case .success(let wide) where wide.decrease <= here.lastBits:
                     // Only where a new model finds nothing either, there is nothing.

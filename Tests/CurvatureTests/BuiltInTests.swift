@@ -74,16 +74,24 @@ import Testing
     /// The preflight tells the cost of a step of every built-in method beside the bytes that it holds.
     @Test func thePreflightTellsTheCostOfAStep() throws {
         let registry = try Registry.withBuiltIns()
-        let stages = try registry.optimizers.map { entry in
-            func stage<O: Optimizer>(_ optimizer: O) -> Stage<ZooProblem> { Stage(dynamic: entry.name, optimizer, until: .iterations(1)) }
-            return stage(try registry.optimizer(.scalar(entry.name)))
+        func preflight<P: DifferentiableProblem>(of names: [String], on problem: P) throws -> Preflight {
+            let stages = try names.map { name in
+                func stage<O: Optimizer>(_ optimizer: O) -> Stage<P> { Stage(dynamic: name, optimizer, until: .iterations(1)) }
+                return stage(try registry.optimizer(.scalar(name)))
+            }
+            return try Pipeline(minimizing: problem, stages: stages).preflight()
         }
-        let preflight = try Pipeline(minimizing: ZooProblem.rosenbrock, stages: stages).preflight()
-        for line in preflight.stages { #expect((line.cost?.flops ?? 0) > 0 && line.bytes != nil, "\(line.stage)") }
+        let fitting = registry.optimizers(fitting: ZooProblem.rosenbrock)
+        let onPlane = try preflight(of: fitting, on: ZooProblem.rosenbrock)
+        // What needs layers is asked on a network.
+        let others = registry.optimizers.map(\.name).filter { !fitting.contains($0) }
+        let stages = try onPlane.stages + preflight(of: others, on: try FaultTests.network()).stages
+        for line in stages { #expect((line.cost?.flops ?? 0) > 0 && line.bytes != nil, "\(line.stage)") }
+        #expect(stages.count == registry.optimizers.count && others.contains("kfac"))
         // P = 2 and N = 2: Adam at 10P flops, self-scaled Broyden at 7P².
-        #expect(preflight.description.contains("adam, holds 1 KiB, a step takes 1 gradient + 20 flop, until"), "\(preflight)")
-        #expect(preflight.description.contains("a step takes 1 gradient + 28 flop, until"))
-        #expect(preflight.description.contains("a step takes 1 linearization + 31 losses + 1 gradient + 32 flop, until"))
+        #expect(onPlane.description.contains("adam, holds 1 KiB, a step takes 1 gradient + 20 flop, until"), "\(onPlane)")
+        #expect(onPlane.description.contains("a step takes 1 gradient + 28 flop, until"))
+        #expect(onPlane.description.contains("a step takes 1 linearization + 31 losses + 1 gradient + 32 flop, until"))
         let clipped = Clipped(Adam(), norm: 1).stepCost(parameters: 1_000, residuals: nil)
         #expect(clipped?.description == "1 gradient + 12 kflop")
         #expect(Batched(Adam(), size: 4).stepCost(parameters: 1_000, residuals: nil)?.description == "1 gradient of a batch + 10 kflop")

@@ -72,8 +72,8 @@ public struct EKFAC: Optimizer, Configurable {
         let step = KroneckerStep(damping: damping, momentum: momentum, stepLength: stepLength)
         return try step.take(&state, next, on: problem) { g, λ in
             diagonal.flatMap { diagonal in
-                // With λ = 0 a direction that no residual feels has none.
-                let used = Swift.max(λ, .ulpOfOne * diagonal.largest, .leastNormalMagnitude)
+                // Undamped, a direction that no residual feels has none.
+                let used = λ > 0 ? λ : Swift.max(.ulpOfOne * diagonal.largest, .leastNormalMagnitude)
                 return .success(Preconditioned(vector: diagonal.solve(g, damping: used), damping: used))
             }
         }
