@@ -23,12 +23,18 @@ struct Clouds: DifferentiableProblem, SampledProblem {
     func initialParameters(from random: inout RandomStream) -> Parameters { Parameters([0]) }
 
     func loss(at θ: Vector) -> LossValue {
-        let terms = [a, b].map { set in set.reduce(0) { $0 + 0.5 * (θ[0] - $1) * (θ[0] - $1) } / Double(set.count) }
+        let terms = [a, b].map { set in
+            let distances: [Double] = set.map { θ[0] - $0 }
+            return distances.reduce(0.0) { $0 + 0.5 * $1 * $1 } / Double(set.count)
+        }
         return LossValue(total: terms[0] + terms[1], terms: terms)
     }
 
     func lossAndGradient(at θ: Vector) -> Evaluation {
-        let g = [a, b].map { set in set.reduce(0) { $0 + (θ[0] - $1) } / Double(set.count) }
+        let g = [a, b].map { set in
+            let sum: Double = set.reduce(0.0) { $0 + (θ[0] - $1) }
+            return sum / Double(set.count)
+        }
         return Evaluation(loss: loss(at: θ), gradient: [g[0] + g[1]])
     }
 

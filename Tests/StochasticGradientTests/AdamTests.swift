@@ -102,34 +102,3 @@ struct Bowl: DifferentiableProblem {
         #expect(registry.optimizers.map(\.name).contains("adam"))
     }
 }
-
-@Suite struct ScheduleTests {
-    @Test func schedulesHaveTheirShapes() {
-        #expect(Constant().factor(at: 7) == 1)
-        let smooth = ExponentialDecay(rate: 0.25, every: 10)
-        #expect(smooth.factor(at: 1) == 1)
-        #expect(abs(smooth.factor(at: 6) - 0.5) <= Double.ulpOfOne)
-        #expect(smooth.factor(at: 11) == 0.25)
-        let stairs = ExponentialDecay(rate: 0.25, every: 10, staircase: true)
-        #expect(stairs.factor(at: 10) == 1)
-        #expect(stairs.factor(at: 11) == 0.25)
-        let cosine = CosineDecay(steps: 8, floor: 0.2)
-        #expect(cosine.factor(at: 1) == 1)
-        #expect(abs(cosine.factor(at: 5) - 0.6) <= Double.ulpOfOne)
-        #expect(cosine.factor(at: 9) == 0.2)
-        #expect(cosine.factor(at: 1_000) == 0.2)
-        let warm = WarmUp(steps: 4, then: ExponentialDecay(rate: 0.5, every: 1))
-        #expect((1...7).map(warm.factor) == [0.25, 0.5, 0.75, 1, 1, 0.5, 0.25])
-        let pieces = Piecewise(boundaries: [2, 4], factors: [0.5, 0.1])
-        #expect((1...6).map(pieces.factor) == [1, 1, 0.5, 0.5, 0.1, 0.1])
-    }
-
-    @Test func brokenPiecesAreRefused() {
-        var pieces = Piecewise()
-        pieces.boundaries = [5, 3]
-        pieces.factors = [1, 1]
-        #expect(throws: ConfigurationError.self) { try pieces.validate() }
-        pieces.factors = [1]
-        #expect(throws: ConfigurationError.self) { try pieces.validate() }
-    }
-}

@@ -16,7 +16,11 @@ extension Field {
     /// A schedule chosen by its name among the built-in ones.
     public static func schedule(_ name: String, _ path: Path<any Schedule>, meaning: String) -> Field {
         .variant(
-            name, among: [Constant.self, ExponentialDecay.self, CosineDecay.self, WarmUp.self, Piecewise.self], meaning: meaning,
+            name,
+            among: [
+                Constant.self, ExponentialDecay.self, PolynomialDecay.self, CosineDecay.self, OneCycle.self, WarmUp.self, Piecewise.self,
+                Joined.self, ScheduleProduct.self,
+            ], meaning: meaning,
             describe: { $0[keyPath: path].settings }
         ) { root, chosen in
             guard let schedule = chosen as? any Schedule else { preconditionFailure("\(type(of: chosen)) is no schedule") }
@@ -87,6 +91,68 @@ public struct CosineDecay: Schedule, Hashable {
     }
 }
 
+/// floor + (1 − floor)·(1 − (k − 1)/steps)^power over `steps` steps, then `floor`. A power of 1 is a straight line.
+public struct PolynomialDecay: Schedule, Hashable {
+    public var steps: Int = 10_000
+    public var power = 1.0
+    public var floor = 0.0
+
+    public init() {}
+    public init(steps: Int, power: Double = 1, floor: Double = 0) { (self.steps, self.power, self.floor) = (steps, power, floor) }
+
+    public static let identifier = "polynomial"
+    public static let summary = "Lowers the learning rate by a power of the steps that are left."
+    public static var fields: [Field<Self>] {
+        [
+            .integer("steps", \.steps, atLeast: 1, meaning: "steps until the floor"),
+            .number("power", \.power, in: .positive, meaning: "the exponent; 1 for a straight line"),
+            .number("floor", \.floor, in: .within(0...1), meaning: "the last factor"),
+        ]
+    }
+
+    public func factor(at step: Int) -> Double {
+        let left = max(0, 1 - Double(step - 1) / Double(steps))
+        return floor + (1 - floor) * pow(left, power)
+    }
+}
+
+/// One cycle: half a cosine from 1/startDivisor up to 1 over the share `rise` of `steps` steps, and half a cosine down to
+/// 1/(startDivisor·endDivisor) over the rest, where it stays.
+///
+/// L. N. Smith, N. Topin, arXiv:1708.07120; with cosines in place of their straight lines, as in PyTorch's `OneCycleLR`, and without the
+/// momentum's opposite cycle. The learning rate is the cycle's largest.
+public struct OneCycle: Schedule, Hashable {
+    public var steps: Int = 10_000
+    public var rise = 0.3
+    public var startDivisor = 25.0
+    public var endDivisor = 1e4
+
+    public init() {}
+    public init(steps: Int, rise: Double = 0.3, startDivisor: Double = 25, endDivisor: Double = 1e4) {
+        (self.steps, self.rise, self.startDivisor, self.endDivisor) = (steps, rise, startDivisor, endDivisor)
+    }
+
+    public static let identifier = "one-cycle"
+    public static let summary = "Raises the learning rate along half a cosine and lowers it far along another."
+    public static var fields: [Field<Self>] {
+        [
+            .integer("steps", \.steps, atLeast: 2, meaning: "steps of the cycle"),
+            .number("rise", \.rise, in: .within(0...1), meaning: "the share of the steps until the largest rate"),
+            .number("startDivisor", \.startDivisor, in: .positive, meaning: "the largest rate over the first one"),
+            .number("endDivisor", \.endDivisor, in: .positive, meaning: "the first rate over the last one"),
+        ]
+    }
+
+    public func factor(at step: Int) -> Double {
+        let (first, last) = (1 / startDivisor, 1 / (startDivisor * endDivisor))
+        let (peak, end) = (rise * Double(steps) - 1, Double(steps) - 1)
+        let k = min(Double(step - 1), end)
+        func between(_ a: Double, _ b: Double, _ progress: Double) -> Double { b + (a - b) * 0.5 * (1 + cos(.pi * progress)) }
+        if k <= peak, peak > 0 { return between(first, 1, k / peak) }
+        return end > peak ? between(1, last, (k - max(peak, 0)) / (end - max(peak, 0))) : 1
+    }
+}
+
 /// A linear rise k/steps over the first `steps` steps, then another schedule, whose own count begins there.
 public struct WarmUp: Schedule {
     public var steps: Int = 500
@@ -141,4 +207,46 @@ public struct Piecewise: Schedule, Hashable {
     public func factor(at step: Int) -> Double {
         boundaries.lastIndex { Double(step) > $0 }.map { factors[$0] } ?? 1
     }
+}
+
+/// A schedule for `steps` steps, then another, whose own count begins there.
+public struct Joined: Schedule {
+    public var first: any Schedule = Constant()
+    public var steps: Int = 1_000
+    public var then: any Schedule = Constant()
+
+    public init() {}
+    public init(_ first: any Schedule, steps: Int, then: any Schedule) { (self.first, self.steps, self.then) = (first, steps, then) }
+
+    public static let identifier = "join"
+    public static let summary = "Follows a schedule for some steps, then another."
+    public static var fields: [Field<Self>] {
+        [
+            .schedule("first", \.first, meaning: "the schedule of the first steps"),
+            .integer("steps", \.steps, atLeast: 1, meaning: "how many these are"),
+            .schedule("then", \.then, meaning: "the schedule after them"),
+        ]
+    }
+
+    public func factor(at step: Int) -> Double { step <= steps ? first.factor(at: step) : then.factor(at: step - steps) }
+}
+
+/// The product of two schedules' factors.
+public struct ScheduleProduct: Schedule {
+    public var first: any Schedule = Constant()
+    public var second: any Schedule = Constant()
+
+    public init() {}
+    public init(_ first: any Schedule, _ second: any Schedule) { (self.first, self.second) = (first, second) }
+
+    public static let identifier = "product"
+    public static let summary = "Multiplies the factors of two schedules."
+    public static var fields: [Field<Self>] {
+        [
+            .schedule("first", \.first, meaning: "a schedule"),
+            .schedule("second", \.second, meaning: "another"),
+        ]
+    }
+
+    public func factor(at step: Int) -> Double { first.factor(at: step) * second.factor(at: step) }
 }
