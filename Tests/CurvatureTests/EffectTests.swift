@@ -21,7 +21,14 @@ import Testing
         ("cosine", [.init("steps", .integer(6)), .init("floor", .number(0.1))]),
         ("warm-up", [.init("steps", .integer(5))]),
         ("piecewise", [.init("boundaries", .list([.number(3)])), .init("factors", .list([.number(0.1)]))]),
+        ("polynomial", [.init("steps", .integer(7)), .init("power", .number(2))]),
+        ("one-cycle", [.init("steps", .integer(8))]),
+        ("join", [.init("steps", .integer(2)), .init("then", halving)]),
+        ("product", [.init("first", .map([.init("name", .scalar("warm-up")), .init("steps", .integer(3))])), .init("second", halving)]),
     ]
+    private static let halving = Setting.map([
+        .init("name", .scalar("exponential")), .init("rate", .number(0.5)), .init("every", .integer(1)),
+    ])
 
     @Test func everyScheduleChangesARun() throws {
         let constant = try run(nil)
