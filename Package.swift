@@ -63,13 +63,15 @@ let optimizers = [
         tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient"]),
     Row(
         "NaturalGradient", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
-        tests: ["OptimizationTesting", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Poisson"]),
+        tests: ["OptimizationTesting", "NewtonFixtures", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Poisson"]),
     Row(
         "MatrixPreconditioners", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Optimizers",
         tests: ["OptimizationTesting", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Poisson"]),
     Row(
         "KroneckerCurvature", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
-        tests: ["OptimizationTesting", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Differentiation", "Poisson"]),
+        tests: [
+            "OptimizationTesting", "NewtonFixtures", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Differentiation", "Poisson",
+        ]),
 ]
 
 let problems = [

@@ -150,7 +150,7 @@ def t1(args, case):
 def t2(args, case):
     """One damped Gauss-Newton step. After its turn OpenBLAS's workers of the peer go on spinning for some tens of milliseconds: turns are
     long beside that."""
-    args.batch = max(args.batch, 1.0)
+    args = argparse.Namespace(**{**vars(args), "batch": max(args.batch, 1.0)})
     engines = args.engine or ["jax+scipy", "jax"]
     for problem, size in settings(args, STEP_SIZES):
         ours, peers = start(args, "gauss_newton_step.py", ["gauss-newton"], engines, ["--problem", problem, *options(size)], case)

@@ -1,4 +1,4 @@
-// Which kernels are called: decided once, at the first call, from the processor and CURVATURE_SIMD.
+// Which kernels are called: decided once, at the first call, from the processor and CURVATURE_SIMD, unless a thread asks for others.
 
 #include "kernels.h"
 #include "single.h"
@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const ck_kernels *_Atomic chosen = NULL;
-static const ck_single_kernels *_Atomic chosen_single = NULL;
-static _Atomic int chosen_level = CK_BASELINE;
+static _Atomic int chosen_level = -1;
+/// A level that this thread has asked for, or taken over with a job of the pool; −1 for none.
+static _Thread_local int own_level = -1;
 
 static int highest_level(void) {
 #if defined(__x86_64__)
@@ -23,51 +23,50 @@ static int highest_level(void) {
     return CK_BASELINE;
 }
 
-int ck_set_simd_level(int level) {
-    int highest = highest_level();
-    if (level > highest) level = highest;
-    const ck_kernels *table = &ck_kernels_baseline;
-    const ck_single_kernels *single = &ck_kernels_single_baseline;
-#if defined(__x86_64__)
-    if (level == CK_AVX2) {
-        table = &ck_kernels_avx2;
-        single = &ck_kernels_single_avx2;
-    }
-    if (level == CK_AVX512) {
-        table = &ck_kernels_avx512;
-        single = &ck_kernels_single_avx512;
-    }
-#endif
-    atomic_store(&chosen_single, single);
-    atomic_store(&chosen_level, level);
-    atomic_store(&chosen, table);
-    return level;
-}
-
 static void decide(void) {
-    int level = CK_AVX512;
+    int level = highest_level();
     const char *setting = getenv("CURVATURE_SIMD");
     if (setting && strcmp(setting, "baseline") == 0) level = CK_BASELINE;
-    if (setting && strcmp(setting, "avx2") == 0) level = CK_AVX2;
-    ck_set_simd_level(level);
-}
-
-static const ck_kernels *kernels(void) {
-    const ck_kernels *table = atomic_load_explicit(&chosen, memory_order_acquire);
-    if (table) return table;
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, decide);
-    return atomic_load(&chosen);
-}
-
-static const ck_single_kernels *single_kernels(void) {
-    kernels();
-    return atomic_load_explicit(&chosen_single, memory_order_acquire);
+    if (setting && strcmp(setting, "avx2") == 0 && level > CK_AVX2) level = CK_AVX2;
+    atomic_store(&chosen_level, level);
 }
 
 int ck_simd_level(void) {
-    kernels();
+    if (own_level >= 0) return own_level;
+    int level = atomic_load_explicit(&chosen_level, memory_order_relaxed);
+    if (level >= 0) return level;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, decide);
     return atomic_load(&chosen_level);
+}
+
+int ck_set_simd_level(int level) {
+    int highest = highest_level();
+    own_level = level > highest ? highest : level;
+    return own_level;
+}
+
+int ck_own_simd_level(void) { return own_level; }
+void ck_adopt_simd_level(int level) { own_level = level; }
+
+static const ck_kernels *kernels(void) {
+    switch (ck_simd_level()) {
+#if defined(__x86_64__)
+        case CK_AVX512: return &ck_kernels_avx512;
+        case CK_AVX2: return &ck_kernels_avx2;
+#endif
+        default: return &ck_kernels_baseline;
+    }
+}
+
+static const ck_single_kernels *single_kernels(void) {
+    switch (ck_simd_level()) {
+#if defined(__x86_64__)
+        case CK_AVX512: return &ck_kernels_single_avx512;
+        case CK_AVX2: return &ck_kernels_single_avx2;
+#endif
+        default: return &ck_kernels_single_baseline;
+    }
 }
 
 void ck_activation(int activation, int order, size_t count, const double *x, double *derivatives) {

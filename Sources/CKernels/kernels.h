@@ -57,6 +57,10 @@ typedef struct {
     void (*inner_product)(size_t, size_t, size_t, const float *, const float *, size_t, double *, size_t);
 } ck_single_kernels;
 
+/// The level that the calling thread has asked for, −1 for none; a worker takes it over with a job, and gives it up after it.
+int ck_own_simd_level(void);
+void ck_adopt_simd_level(int level);
+
 extern const ck_kernels ck_kernels_baseline;
 extern const ck_single_kernels ck_kernels_single_baseline;
 #if defined(__x86_64__)

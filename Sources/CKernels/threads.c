@@ -5,7 +5,7 @@
 // out and waits only for the workers that joined: one that sleeps, or that the machine has not scheduled, delays nobody.
 // Between jobs a worker spins for some tens of microseconds, then sleeps (futex on Linux, a condition elsewhere).
 
-#include "ckernels.h"
+#include "kernels.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -76,6 +76,7 @@ static struct {
     void *context;
     size_t count;
     int threads;
+    int level;  // of the caller's kernels
 } job;
 static _Atomic size_t next = 0;
 
@@ -118,7 +119,9 @@ static void *work(void *argument) {
         }
         seen = now;
         if (join_job()) {
+            ck_adopt_simd_level(job.level);
             if (worker < job.threads) take_indices(worker);
+            ck_adopt_simd_level(-1);
             leave_job();
         }
     }
@@ -179,6 +182,7 @@ void ck_parallel_for_at_most(size_t count, int most_threads, void (*body)(void *
     job.context = context;
     job.count = count;
     job.threads = threads;
+    job.level = ck_own_simd_level();
     atomic_store_explicit(&next, 0, memory_order_relaxed);
     if (threads > 1) {
         atomic_store(&state, 0);

@@ -33,6 +33,13 @@ import Testing
         Case(optimizer: "{name: nystrom-newton-cg, rank: 20, refresh: 7}", iterations: 60, checkpointCadence: 2, resampling: 25),
         Case(optimizer: "{name: cubic-regularization}", iterations: 80, checkpointCadence: 4),
         Case(optimizer: "{name: trust-region}", iterations: 100, checkpointCadence: 4, resampling: 30),
+        Case(optimizer: "{name: trust-region, model: quasi-newton}", iterations: 300, checkpointCadence: 10, resampling: 70),
+        Case(optimizer: "{name: natural-gradient}", iterations: 60, checkpointCadence: 2, resampling: 15),
+        Case(optimizer: "{name: kfac, refresh: 3, momentum: 0.5}", iterations: 100, checkpointCadence: 4, resampling: 30),
+        Case(optimizer: "{name: ekfac, refresh: 3}", iterations: 100, checkpointCadence: 4),
+        Case(optimizer: "{name: soap}", iterations: 1000, checkpointCadence: 20, resampling: 70),
+        Case(optimizer: "{name: shampoo}", iterations: 1000, checkpointCadence: 20),
+        Case(optimizer: "{name: muon}", iterations: 1000, checkpointCadence: 20),
         Case(optimizer: "{name: gauss-newton}", iterations: 20, checkpointCadence: 1, resampling: 6),
         Case(
             optimizer: "{name: adam, learningRate: 1e-3, batch: {size: 100, holding: 3}}", iterations: 2500, checkpointCadence: 25,

@@ -1,4 +1,7 @@
 import Differentiation
+import Foundation
+import LinearAlgebra
+import Synchronization
 import Testing
 
 #if canImport(Glibc)
@@ -17,6 +20,27 @@ extension Engine {
             let before = InstructionSet.current
             for level in InstructionSet.allCases where InstructionSet.use(level) == level { body(level) }
             InstructionSet.use(before)
+        }
+
+        /// A level belongs to the thread that asks for it and to the jobs that it gives to the pool; it changes no bits elsewhere.
+        @Test func aLevelIsItsThreads() throws {
+            let native = InstructionSet.current
+            InstructionSet.use(.baseline)
+            defer { InstructionSet.use(native) }
+            var levels = [InstructionSet?](repeating: nil, count: 64)
+            levels.withUnsafeMutableBufferPointer { levels in
+                guard let base = levels.baseAddress else { return }
+                parallelFor(count: levels.count) { index, _ in
+                    base[index] = InstructionSet.current
+                    usleep(100)
+                }
+            }
+            #expect(levels.allSatisfy { $0 == .baseline })
+            let other = Mutex<InstructionSet?>(nil)
+            let thread = Thread { other.withLock { $0 = InstructionSet.current } }
+            thread.start()
+            while !thread.isFinished { usleep(100) }
+            #expect(other.withLock { $0 } == native)
         }
 
         static func exact(_ activation: Activation, _ x: Double) -> Double {

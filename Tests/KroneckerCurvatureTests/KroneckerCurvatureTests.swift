@@ -3,6 +3,7 @@ import Globalization
 import KroneckerCurvature
 import LinearAlgebra
 import NeuralModels
+import NewtonFixtures
 import OptimizationCore
 import OptimizationTesting
 import PhysicsInformed
@@ -110,8 +111,8 @@ private func damped(_ matrix: Matrix, _ λ: Double) -> Matrix {
         let problem = try linear()
         let start = Parameters(layout: problem.layout, values: [0.3, -0.2, 0.7])
         for method in [KFAC(damping: 0, averaging: 0), KFAC(damping: 0, factorStart: .zero)] {
-            let (state, report) = try drive(method, on: problem, from: start, steps: 1)
-            #expect(report?.stepLength == 1 && state.standpoint.loss.total < 1e-28, "\(state.standpoint.loss.total)")
+            let (state, reports) = try drive(method, on: problem, from: start, steps: 1)
+            #expect(reports.last?.stepLength == 1 && state.standpoint.loss.total < 1e-28, "\(state.standpoint.loss.total)")
         }
         let (state, _) = try drive(EKFAC(damping: 0), on: problem, from: start, steps: 1)
         #expect(state.standpoint.loss.total < 0.5 * (try problem.loss(at: start.values).total))
@@ -254,27 +255,4 @@ private func damped(_ matrix: Matrix, _ λ: Double) -> Matrix {
             #expect(found < 0.25 * long, "\(name) \(found), adam \(long)")
         }
     }
-}
-
-/// Where a run with this seed starts.
-func startingPoint(of problem: any Problem, seed: UInt64 = 1) -> Parameters {
-    var random = RandomStream(seed: seed, name: "initialization")
-    return problem.initialParameters(from: &random)
-}
-
-/// Steps until the method ends of its own accord, or `steps` of them.
-func drive<O: Optimizer>(
-    _ optimizer: O, on problem: O.Objective, from start: Parameters, steps: Int
-) throws -> (state: O.State, report: StepReport?) {
-    var state = try optimizer.start(on: problem, from: start)
-    var last: StepReport?
-    for _ in 0..<steps {
-        let report = try optimizer.step(&state, on: problem)
-        last = report
-        switch report.verdict {
-        case .stationary, .brokeDown: return (state, report)
-        default: continue
-        }
-    }
-    return (state, last)
 }

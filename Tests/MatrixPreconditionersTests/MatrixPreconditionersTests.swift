@@ -1,6 +1,7 @@
 import LinearAlgebra
 import MatrixPreconditioners
 import NeuralModels
+import NewtonFixtures
 import OptimizationCore
 import OptimizationTesting
 import PhysicsInformed
@@ -133,27 +134,4 @@ private struct Quadratic: DifferentiableProblem {
         let first = try problem.loss(at: start.values).total
         #expect(muon < 0.01 * first && shampoo < 0.01 * first, "shampoo \(shampoo), muon \(muon) from \(first)")
     }
-}
-
-/// Where a run with this seed starts.
-func startingPoint(of problem: any Problem, seed: UInt64 = 1) -> Parameters {
-    var random = RandomStream(seed: seed, name: "initialization")
-    return problem.initialParameters(from: &random)
-}
-
-/// Steps until the method ends of its own accord, or `steps` of them.
-func drive<O: Optimizer>(
-    _ optimizer: O, on problem: O.Objective, from start: Parameters, steps: Int
-) throws -> (state: O.State, report: StepReport?) {
-    var state = try optimizer.start(on: problem, from: start)
-    var last: StepReport?
-    for _ in 0..<steps {
-        let report = try optimizer.step(&state, on: problem)
-        last = report
-        switch report.verdict {
-        case .stationary, .brokeDown: return (state, report)
-        default: continue
-        }
-    }
-    return (state, last)
 }

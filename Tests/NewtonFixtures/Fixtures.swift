@@ -119,6 +119,12 @@ package func poissonNetwork(seed: UInt64) throws -> PhysicsInformedProblem {
     return problem
 }
 
+/// Where a run with this seed starts.
+package func startingPoint(of problem: any Problem, seed: UInt64 = 1) -> Parameters {
+    var random = RandomStream(seed: seed, name: "initialization")
+    return problem.initialParameters(from: &random)
+}
+
 /// Steps of a method driven by hand, up to an end.
 package func drive<O: Optimizer>(
     _ optimizer: O, on problem: O.Objective, from start: Parameters, steps: Int

@@ -45,7 +45,7 @@ enum { CK_BASELINE = 0, CK_AVX2 = 1, CK_AVX512 = 2 };
 
 /// The level of the kernels in use: what the processor offers, or CURVATURE_SIMD=baseline|avx2|avx512 where that is less.
 int ck_simd_level(void);
-/// Asks for a level, for tests; returns the one that is then in use. Not to be called while kernels run.
+/// Asks for a level on this thread and in the jobs that it gives to the pool, for tests; returns the one that is then in use there.
 int ck_set_simd_level(int level);
 
 // MARK: Activations and their jets

@@ -58,11 +58,4 @@ public enum ActivationFunction: Sendable {
         case .custom(let activation): activation.name
         }
     }
-
-    func derivatives(upTo order: Int, count: Int, at x: Doubles, into derivatives: MutableDoubles) {
-        switch self {
-        case .standard(let activation): ck_activation(activation.code, Int32(order), count, x, derivatives)
-        case .custom(let activation): activation.derivatives(upTo: order, count: count, at: x, into: derivatives)
-        }
-    }
 }
