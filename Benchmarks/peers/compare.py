@@ -120,7 +120,9 @@ def start(args, script, ours, engines, options, case, flag="--engine", **environ
     """The peers' processes, one after the other, then ours on the case that the first of them wrote."""
     peers = {}
     for engine in engines:
-        command = [sys.executable, os.path.join(HERE, "peer.py"), args.peers, script, flag, engine, *options]
+        name, *loss = engine.split(":")
+        loss = ["--engine", *loss] if loss else []
+        command = [sys.executable, os.path.join(HERE, "peer.py"), args.peers, script, flag, name, *loss, *options]
         extra = environment if peers else {**environment, "CASE": case}
         peers[engine] = Process(command, **extra).ready()
     return lambda *more: Process([args.curvature, "bench", *ours, "--case", case, "--serve", *more]).ready(), peers
@@ -158,7 +160,8 @@ def t2(args, case):
 
 
 def t3(args, case):
-    """100 iterations of L-BFGS; ours until the lowest loss that a peer reaches in them."""
+    """100 iterations of L-BFGS; ours until the lowest loss that a peer reaches in them. An engine here is an optimizer, or an optimizer and
+    the form of its loss (`torch:torch_nested`)."""
     args.problem = args.problem or ["burgers"]
     for problem, size in settings(args, [(20, 8, 10000), (50, 4, 10000)]):
         ours, peers = start(args, "lbfgs_run.py", ["lbfgs", "--iterations", "5000"], args.engine or ["scipy", "optax", "jaxopt"],

@@ -9,10 +9,17 @@ public struct ProgramOptions: Sendable, Hashable {
     public var blockSize: Int?
     /// The precision of the jets.
     public var precision: JetPrecision
+    /// How many bytes an operator (`jacobian(at:)`, `hessian(at:)`) may take to keep the forward pass for products that follow; where it needs
+    /// more, every product computes it anew and memory does not grow with the points. 0 keeps none.
+    public var keptForwardBytes: Int
 
-    public init(usesGenericRule: Bool = false, blockSize: Int? = nil, precision: JetPrecision = .double) {
+    public init(
+        usesGenericRule: Bool = false, blockSize: Int? = nil, precision: JetPrecision = .double, keptForwardBytes: Int = 512 << 20
+    ) {
         precondition(blockSize.map { $0 > 0 && $0 % 8 == 0 } ?? true, "a block's points must be a multiple of 8")
+        precondition(keptForwardBytes >= 0, "\(keptForwardBytes) bytes")
         (self.usesGenericRule, self.blockSize, self.precision) = (usesGenericRule, blockSize, precision)
+        self.keptForwardBytes = keptForwardBytes
     }
 }
 
@@ -39,6 +46,11 @@ public struct Program: Sendable {
     let accumulators = WorkspacePool()
     /// Panels of J.
     let panels = WorkspacePool()
+    /// Memory of `ForwardStore`s.
+    let keptForwards = WorkspacePool()
+    /// For each term, how many doubles the jets of a block take; where its blocks begin in a store, and where the last term's end.
+    let forwardSizes: [Int]
+    let forwardOffsets: [Int]
     private let layouts: [[BlockLayout]]
     private let columnCapacity: Int
 
@@ -72,6 +84,11 @@ public struct Program: Sendable {
         (self.layers, self.compiled, self.blocks) = (layers, compiled, blocks)
         shards = Program.shards(of: blocks, terms: compiled, parameters: layers.parameterCount)
         layouts = compiled.map { term in PassKind.allCases.map { BlockLayout(term, of: layers, for: $0) } }
+        forwardSizes = zip(compiled, layouts).map { term, layouts in layouts[PassKind.values.rawValue].forwardSize(in: term.precision) }
+        forwardOffsets = zip(compiled, forwardSizes).reduce(into: [0]) { offsets, next in
+            let (term, size) = next
+            offsets.append(offsets[offsets.count - 1] + (term.count + term.blockSize - 1) / term.blockSize * size)
+        }
         columnCapacity = compiled.reduce(1) { max($0, BlockPass.columnCapacity($1)) }
         residualCount = offset
     }
@@ -158,12 +175,15 @@ public struct Program: Sendable {
         BlockPass(compiled[term], index: term, layers, layouts[term][kind.rawValue], workspace, start: start, points: points)
     }
 
-    func overBlocks(_ kind: PassKind, _ body: (_ shard: Int, _ pass: BlockPass) -> Void) {
+    private func pass(_ kind: PassKind, _ block: Block, in workspace: Workspace, _ place: ForwardPlace) -> BlockPass {
+        BlockPass(
+            compiled[block.term], index: block.term, layers, layouts[block.term][kind.rawValue], workspace,
+            self.place(of: block, in: place), start: block.start, points: block.points)
+    }
+
+    func overBlocks(_ kind: PassKind, at place: ForwardPlace = ForwardPlace(), _ body: (_ shard: Int, _ pass: BlockPass) -> Void) {
         overItems(shards.count, kind) { shard, workspace in
-            for block in shards[shard] {
-                let block = blocks[block]
-                body(shard, pass(kind, term: block.term, start: block.start, points: block.points, in: workspace))
-            }
+            for block in shards[shard] { body(shard, pass(kind, blocks[block], in: workspace, place)) }
         }
     }
 
@@ -171,7 +191,7 @@ public struct Program: Sendable {
     ///
     /// Every shard has sums of its own: 8·columns·P bytes each.
     func accumulating(
-        _ kind: PassKind, columns: Int = 1, into sum: UnsafeMutableBufferPointer<Double>,
+        _ kind: PassKind, columns: Int = 1, at place: ForwardPlace = ForwardPlace(), into sum: UnsafeMutableBufferPointer<Double>,
         _ body: (BlockPass, _ vectors: MutableDoubles) -> Double
     ) -> [Double] {
         let (entries, terms) = (columns * parameterCount, compiled.count)
@@ -185,7 +205,7 @@ public struct Program: Sendable {
                 vector.update(repeating: 0, count: stride)
                 for block in shards[shard] {
                     let block = blocks[block]
-                    let pass = pass(kind, term: block.term, start: block.start, points: block.points, in: workspace)
+                    let pass = pass(kind, block, in: workspace, place)
                     vector[entries + block.term] += body(pass, vector)
                 }
             }

@@ -98,12 +98,14 @@ struct LayerSlots: Sendable {
 /// A layer's matrices in the workspace of a thread.
 struct LayerMemory<S: JetScalar> {
     let base: MutableNumbers<S>
+    /// From where x, z and h count: `base`, unless the forward pass is kept elsewhere.
+    let forward: MutableNumbers<S>
     let slots: LayerSlots
 
-    func x(_ input: Int = 0) -> Numbers<S> { Numbers(base + slots.x[input]) }
+    func x(_ input: Int = 0) -> Numbers<S> { Numbers(forward + slots.x[input]) }
     func xdot(_ input: Int = 0) -> Numbers<S> { Numbers(base + slots.xdot[input]) }
-    var z: MutableNumbers<S> { base + slots.z }
-    var h: MutableNumbers<S> { base + slots.h }
+    var z: MutableNumbers<S> { forward + slots.z }
+    var h: MutableNumbers<S> { forward + slots.h }
     var zdot: MutableNumbers<S> { base + slots.zdot }
     var hdot: MutableNumbers<S> { base + slots.hdot }
     var g: MutableNumbers<S> { base + slots.g }

@@ -23,10 +23,11 @@ struct BlockPass {
         case single(NetworkPass<Float>)
     }
 
-    /// Loads the points and data of a block, and evaluates the pointwise factors of its operators.
+    /// Loads the points and data of a block, and evaluates the pointwise factors of its operators; the jets of its layers are in the workspace,
+    /// or where `place` says.
     init(
-        _ term: CompiledTerm, index: Int, _ network: CompiledNetwork, _ layout: BlockLayout, _ workspace: Workspace, start: Int,
-        points: Int
+        _ term: CompiledTerm, index: Int, _ network: CompiledNetwork, _ layout: BlockLayout, _ workspace: Workspace,
+        _ place: ForwardPlace = ForwardPlace(), start: Int, points: Int
     ) {
         (self.term, self.index, self.network, self.layout, self.workspace) = (term, index, network, layout, workspace)
         (self.start, self.points) = (start, points)
@@ -44,8 +45,8 @@ struct BlockPass {
         for i in 0..<term.function.dataCount { load(term.data.column(i), into: base + layout.data + i * count) }
         if term.function.coefficientCount > 0 { BlockPass.evaluateCoefficients(term, layout, workspace, count: count) }
         switch term.precision {
-        case .double: passes = .double(NetworkPass(term, network, layout, workspace, count: count))
-        case .single: passes = .single(NetworkPass(term, network, layout, workspace, count: count))
+        case .double: passes = .double(NetworkPass(term, network, layout, workspace, place, count: count))
+        case .single: passes = .single(NetworkPass(term, network, layout, workspace, place, count: count))
         }
     }
 

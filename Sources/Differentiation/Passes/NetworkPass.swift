@@ -6,12 +6,20 @@ struct NetworkPass<S: JetScalar> {
     private let pass: JetPass<S>
     private let doubles: MutableDoubles
     private let base: MutableNumbers<S>
+    /// From where the jets of the layers count.
+    private let forwardBase: MutableNumbers<S>
+    private let isComputed: Bool
 
     /// For `count` tuples of points, their coordinates and the pointwise factors of operators being in place.
-    init(_ term: CompiledTerm, _ network: CompiledNetwork, _ layout: BlockLayout, _ workspace: Workspace, count: Int) {
+    init(
+        _ term: CompiledTerm, _ network: CompiledNetwork, _ layout: BlockLayout, _ workspace: Workspace, _ place: ForwardPlace, count: Int
+    ) {
         (self.network, self.layout) = (network, layout)
         doubles = workspace.base
         base = UnsafeMutableRawPointer(doubles + layout.passes).assumingMemoryBound(to: S.self)
+        isComputed = place.isComputed
+        forwardBase =
+            place.store.map { UnsafeMutableRawPointer($0).assumingMemoryBound(to: S.self) - layout.forward.lowerBound } ?? base
         let points = term.arity * count
         pass = JetPass(
             rules: term.rules, arity: term.arity, tuples: count,
@@ -24,7 +32,7 @@ struct NetworkPass<S: JetScalar> {
 
     private var last: Int { network.nodes.count - 1 }
     private var outputCount: Int { network.outputs * pass.rows }
-    private func memory(_ l: Int) -> LayerMemory<S> { LayerMemory(base: base, slots: layout.layers[l]) }
+    private func memory(_ l: Int) -> LayerMemory<S> { LayerMemory(base: base, forward: forwardBase, slots: layout.layers[l]) }
 
     // The network's outputs, their tangents, and the cotangents of both, as Double.
     var outputs: MutableDoubles { S.shadow(memory(last).h, copy: doubles + layout.outputs) }
@@ -48,9 +56,13 @@ struct NetworkPass<S: JetScalar> {
         return Doubles(shadow)
     }
 
-    /// The jets of every layer.
+    /// The jets of every layer, unless they are there already.
     func forward(_ θ: Doubles) {
         let θ = S.narrowed(θ, network.parameterCount, copy: base + layout.parameters)
+        if isComputed {
+            S.widen(outputCount, memory(last).h, outputs)
+            return
+        }
         for (l, node) in network.nodes.enumerated() { S.forward(node.layer, pass, θ + node.parameterOffset, memory(l)) }
         S.widen(outputCount, memory(last).h, outputs)
     }

@@ -28,6 +28,8 @@ struct BlockLayout: Sendable {
     /// Where the numbers of the passes' precision begin, in doubles.
     var passes = 0
     var layers: [LayerSlots]
+    /// Where all that the forward pass writes of the layers lies, in numbers of the passes' precision: a whole number of doubles.
+    var forward = 0..<0
     var ruleScratch = 0
     /// What passes in single precision have beside it: in doubles the network's outputs, their tangents, cotangents and those' tangents, and a
     /// layer's input and cotangent; in single the parameters, a direction, and what is known of the points.
@@ -70,14 +72,18 @@ struct BlockLayout: Sendable {
             var slots = LayerSlots()
             slots.z = take(node.layer.savedWidth * rows)
             slots.h = take(node.layer.outputs * rows)
-            if hasTangents {
-                slots.zdot = take(node.layer.savedWidth * rows)
-                slots.hdot = take(node.layer.outputs * rows)
-            }
             slots.x = node.inputs.map { layers[$0].h }
-            slots.xdot = node.inputs.map { layers[$0].hdot }
+            slots.xdot = node.inputs.map { _ in 0 }
             slots.xbar = node.inputs.map { _ in nil }
             layers.append(slots)
+        }
+        forward = (layers.first?.z ?? numbers)..<numbers
+        if hasTangents {
+            for (l, node) in network.nodes.enumerated() {
+                layers[l].zdot = take(node.layer.savedWidth * rows)
+                layers[l].hdot = take(node.layer.outputs * rows)
+                layers[l].xdot = node.inputs.map { layers[$0].hdot }
+            }
         }
         if kind != .values {
             partials = takeDoubles(term.partials.count * count)
@@ -115,6 +121,9 @@ struct BlockLayout: Sendable {
             total = doubles + (numbers + 1) / 2
         }
     }
+
+    /// How many doubles `forward` takes.
+    func forwardSize(in precision: JetPrecision) -> Int { precision == .double ? forward.count : forward.count / 2 }
 
     /// Gives every layer's cotangent a place from when a layer after it first writes it until the layer itself has read it: two
     /// places in a chain, as many more as there are branches.
@@ -169,6 +178,17 @@ final class Workspace: @unchecked Sendable {
 /// The workspaces of a program that nobody uses at the moment: from the second call on, a pass allocates nothing large.
 final class WorkspacePool: Sendable {
     private let free = Locked<[Workspace]>([])
+
+    /// A workspace of at least the given capacity, until it is given back; those that are too small are let go.
+    func take(capacity: Int) -> Workspace {
+        let found = free.withLock { free in
+            free.removeAll { $0.capacity < capacity }
+            return free.popLast()
+        }
+        return found ?? Workspace(capacity: capacity, columns: 1)
+    }
+
+    func giveBack(_ workspace: Workspace) { free.withLock { $0.append(workspace) } }
 
     /// Calls `body` with `count` workspaces of at least the given capacities; a new one takes the place of one that is too small.
     func borrowing<R>(_ count: Int, capacity: Int, columns: Int, _ body: ([Workspace]) throws -> R) rethrows -> R {

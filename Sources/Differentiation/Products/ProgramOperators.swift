@@ -5,13 +5,13 @@ extension Program {
     public func jacobian(at parameters: Vector, block: Range<Int>? = nil) -> ProgramJacobian {
         requireResiduals(for: "the Jacobian")
         check(parameters)
-        return ProgramJacobian(program: self, parameters: parameters, block: checked(block))
+        return ProgramJacobian(program: self, parameters: parameters, block: checked(block), kept: ForwardStore(self))
     }
 
     /// The Hessian of L at θ, or its square of a block of θ, as an operator; nothing is computed yet.
     public func hessian(at parameters: Vector, block: Range<Int>? = nil) -> ProgramHessian {
         check(parameters)
-        return ProgramHessian(program: self, parameters: parameters, block: checked(block))
+        return ProgramHessian(program: self, parameters: parameters, block: checked(block), kept: ForwardStore(self))
     }
 
     private func checked(_ block: Range<Int>?) -> Range<Int> {
@@ -46,7 +46,8 @@ extension Program {
     }
 }
 
-/// The Jacobian J = ∂r/∂θ ∈ ℝᴺˣᴾ at a point, without storing it: every product passes over the blocks anew.
+/// The Jacobian J = ∂r/∂θ ∈ ℝᴺˣᴾ at a point, without storing it: every product passes over the blocks anew. From the third on products with
+/// vectors find the forward pass kept where that is quicker and takes no more than `ProgramOptions.keptForwardBytes`.
 ///
 /// Restricted to a block of θ it is J's columns J_b there, and every product is J_b's: passes with tangents begin, reverse passes end, at the
 /// first layer that has parameters in the block.
@@ -55,6 +56,7 @@ public struct ProgramJacobian: Sendable {
     public let parameters: Vector
     /// The parameters whose columns these are: 0..<P, or a part of it.
     public let block: Range<Int>
+    let kept: ForwardStore
 
     /// N
     public var rows: Int { program.residualCount }
@@ -78,14 +80,16 @@ public struct ProgramJacobian: Sendable {
             parameters.withUnsafeBufferPointer { θ in
                 program.withDirections(v.elements, 1, on: block) { v in
                     guard let θ = θ.baseAddress else { return }
-                    _ = program.accumulating(.tangent, into: product) { pass, vector in
-                        pass.forward(θ)
-                        pass.evaluate(order: 1)
-                        pass.tangent(θ, v, from: layers.lowerBound)
-                        pass.evaluateResidualTangents()
-                        pass.seedResidualTangents()
-                        pass.reverse(θ, gradient: vector, layers: layers)
-                        return 0
+                    kept.product { place in
+                        _ = program.accumulating(.tangent, at: place, into: product) { pass, vector in
+                            pass.forward(θ)
+                            pass.evaluate(order: 1)
+                            pass.tangent(θ, v, from: layers.lowerBound)
+                            pass.evaluateResidualTangents()
+                            pass.seedResidualTangents()
+                            pass.reverse(θ, gradient: vector, layers: layers)
+                            return 0
+                        }
                     }
                 }
             }
@@ -94,7 +98,8 @@ public struct ProgramJacobian: Sendable {
     }
 }
 
-/// The exact Hessian of L ∈ ℝᴾˣᴾ at a point, without storing it: JᵀJ + Σₖ rₖ∇²rₖ of sums of squares, Σᵢ wᵢ∇²eᵢ of integrals.
+/// The exact Hessian of L ∈ ℝᴾˣᴾ at a point, without storing it: JᵀJ + Σₖ rₖ∇²rₖ of sums of squares, Σᵢ wᵢ∇²eᵢ of integrals. From the third
+/// on products find the forward pass kept where that is quicker and takes no more than `ProgramOptions.keptForwardBytes`.
 ///
 /// Restricted to a block of θ it is the square H_bb of the rows and columns there.
 public struct ProgramHessian: Sendable {
@@ -102,6 +107,7 @@ public struct ProgramHessian: Sendable {
     public let parameters: Vector
     /// The parameters whose rows and columns these are: 0..<P, or a part of it.
     public let block: Range<Int>
+    let kept: ForwardStore
 
     /// H·v by forward over reverse: the reverse pass and its tangent together.
     public func times(_ v: Vector) -> Vector { Vector(times(Matrix(rows: v.count, columns: 1, elements: v.elements)).elements) }

@@ -12,15 +12,17 @@ extension ProgramJacobian {
             parameters.withUnsafeBufferPointer { θ in
                 program.withDirections(v.elements, count, on: block) { v in
                     guard let θ = θ.baseAddress, let product = product.baseAddress else { return }
-                    program.overBlocks(.tangent) { _, pass in
-                        pass.forward(θ)
-                        pass.evaluate(order: 1)
-                        for d in 0..<count {
-                            pass.tangent(θ, v + d * p, from: first)
-                            pass.evaluateResidualTangents()
-                            for k in 0..<pass.term.residuals {
-                                let (source, target) = (pass.residualTangent(k), product + d * n + pass.residualIndex(k))
-                                for i in 0..<pass.points { target[i] = pass.term.scale * source[i] }
+                    kept.product { place in
+                        program.overBlocks(.tangent, at: place) { _, pass in
+                            pass.forward(θ)
+                            pass.evaluate(order: 1)
+                            for d in 0..<count {
+                                pass.tangent(θ, v + d * p, from: first)
+                                pass.evaluateResidualTangents()
+                                for k in 0..<pass.term.residuals {
+                                    let (source, target) = (pass.residualTangent(k), product + d * n + pass.residualIndex(k))
+                                    for i in 0..<pass.points { target[i] = pass.term.scale * source[i] }
+                                }
                             }
                         }
                     }
@@ -38,14 +40,16 @@ extension ProgramJacobian {
             parameters.withUnsafeBufferPointer { θ in
                 w.elements.withUnsafeBufferPointer { w in
                     guard let θ = θ.baseAddress, let w = w.baseAddress else { return product.update(repeating: 0) }
-                    _ = program.accumulating(.reverse, columns: count, into: product) { pass, sums in
-                        pass.forward(θ)
-                        pass.evaluate(order: 1)
-                        for d in 0..<count {
-                            pass.seed(weights: w + d * n)
-                            pass.reverse(θ, gradient: sums + d * p, layers: layers)
+                    kept.product { place in
+                        _ = program.accumulating(.reverse, columns: count, at: place, into: product) { pass, sums in
+                            pass.forward(θ)
+                            pass.evaluate(order: 1)
+                            for d in 0..<count {
+                                pass.seed(weights: w + d * n)
+                                pass.reverse(θ, gradient: sums + d * p, layers: layers)
+                            }
+                            return 0
                         }
-                        return 0
                     }
                 }
             }
@@ -121,18 +125,20 @@ extension ProgramHessian {
             parameters.withUnsafeBufferPointer { θ in
                 program.withDirections(v.elements, count, on: block) { v in
                     guard let θ = θ.baseAddress else { return }
-                    _ = program.accumulating(.tangentReverse, columns: count, into: product) { pass, sums in
-                        pass.forward(θ)
-                        for d in 0..<count {
-                            // The tangents of the seeds spoil the second partials.
-                            pass.evaluate(order: 2)
-                            pass.tangent(θ, v + d * p, from: first)
-                            pass.evaluateResidualTangents()
-                            pass.seedLoss()
-                            pass.seedLossTangent()
-                            pass.tangentReverse(θ, v + d * p, product: sums + d * p, downTo: first)
+                    kept.product { place in
+                        _ = program.accumulating(.tangentReverse, columns: count, at: place, into: product) { pass, sums in
+                            pass.forward(θ)
+                            for d in 0..<count {
+                                // The tangents of the seeds spoil the second partials.
+                                pass.evaluate(order: 2)
+                                pass.tangent(θ, v + d * p, from: first)
+                                pass.evaluateResidualTangents()
+                                pass.seedLoss()
+                                pass.seedLossTangent()
+                                pass.tangentReverse(θ, v + d * p, product: sums + d * p, downTo: first)
+                            }
+                            return 0
                         }
-                        return 0
                     }
                 }
             }
