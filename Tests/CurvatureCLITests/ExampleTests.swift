@@ -49,7 +49,7 @@ import Testing
         ]
         let parts = [
             "onBreakdown", "restart", "clearMemory", "shrink", "clipNorm", "batch", "sizes", "holding", "checkpoints", "trajectory", "data",
-            "seed",
+            "seed", "average", "accumulate", "plateau", "blocks",
         ]
         for key in rules + parts { #expect(all.contains("\(key):"), "no example has “\(key)”") }
         // Every kind that can be chosen by name inside an optimizer: schedules, line searches, damping rules.

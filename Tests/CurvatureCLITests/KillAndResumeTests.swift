@@ -40,6 +40,10 @@ import Testing
         Case(optimizer: "{name: soap}", iterations: 1000, checkpointCadence: 20, resampling: 70),
         Case(optimizer: "{name: shampoo}", iterations: 1000, checkpointCadence: 20),
         Case(optimizer: "{name: muon}", iterations: 1000, checkpointCadence: 20),
+        Case(
+            optimizer: "{name: adam, batch: {size: 64}, accumulate: 5, clipNorm: 1, plateau: {every: 7, patience: 3, factor: 0.5}, "
+                + "average: {after: 200}, blocks: {layer1.*: {rate: 0.5}}}", iterations: 1500, checkpointCadence: 23),
+        Case(optimizer: "{name: schedule-free-adamw}", iterations: 1000, checkpointCadence: 20, resampling: 70),
         Case(optimizer: "{name: gauss-newton}", iterations: 20, checkpointCadence: 1, resampling: 6),
         Case(
             optimizer: "{name: adam, learningRate: 1e-3, batch: {size: 100, holding: 3}}", iterations: 2500, checkpointCadence: 25,

@@ -172,12 +172,15 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         var batch: Int?
         /// Of those that have several.
         var model: String?
+        /// Other settings: a path and what stands there.
+        var others: [String: Double] = [:]
         var testDescription: String {
             "\(optimizer)\(model.map { " (\($0))" } ?? "")\(batch.map { ", batches of \($0)" } ?? "") on \(problem)"
+                + others.keys.sorted().map { ", \($0)" }.joined()
         }
 
-        init(_ optimizer: String, _ problem: String, batch: Int? = nil, model: String? = nil) {
-            (self.optimizer, self.problem, self.batch, self.model) = (optimizer, problem, batch, model)
+        init(_ optimizer: String, _ problem: String, batch: Int? = nil, model: String? = nil, _ others: [String: Double] = [:]) {
+            (self.optimizer, self.problem, self.batch, self.model, self.others) = (optimizer, problem, batch, model, others)
         }
 
         func makeOptimizer() throws -> any Optimizer {
@@ -186,6 +189,10 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
                 setting = setting.setting(["batch", "size"], to: .integer(batch)).setting(["batch", "holding"], to: .integer(2))
             }
             if let model { setting = setting.setting(["model"], to: .scalar(model)) }
+            for (path, value) in others.sorted(by: { $0.key < $1.key }) {
+                let number = Int(exactly: value).map(Setting.integer) ?? .number(value)
+                setting = setting.setting(path.split(separator: "/").map(String.init), to: number)
+            }
             if optimizer == "adam", problem == "logistic-regression" { setting = setting.setting(["clipNorm"], to: .number(0.2)) }
             return try Registry.withBuiltIns().optimizer(setting)
         }
@@ -258,6 +265,12 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         Pairing("adadelta", "burgers"), Pairing("adamw", "antiderivative", batch: 3), Pairing("amsgrad", "burgers"),
         Pairing("nadam", "burgers"), Pairing("radam", "burgers"), Pairing("adabelief", "deep-ritz-1d"), Pairing("lion", "burgers"),
         Pairing("adan", "logistic-regression", batch: 20),
+        Pairing("schedule-free-sgd", "logistic-regression", batch: 20), Pairing("schedule-free-adamw", "burgers"),
+        Pairing("schedule-free-adamw", "burgers", batch: 16, ["clipNorm": 1, "accumulate": 2]),
+        Pairing("adam", "burgers", batch: 16, ["average/after": 2, "accumulate": 2, "plateau/patience": 1, "plateau/every": 2]),
+        Pairing("adamw", "burgers", ["blocks/*.biases/weightDecay": 0, "blocks/layer1.*/rate": 0.5, "average/after": 1]),
+        Pairing("soap", "burgers", ["blocks/layer1.*/rate": 0, "clipNorm": 0.5]),
+        Pairing("l-bfgs", "logistic-regression", batch: 40, ["average/after": 1]),
         Pairing("natural-gradient", "burgers"), Pairing("natural-gradient", "burgers", batch: 30),
         Pairing("natural-gradient", "antiderivative"), Pairing("hessian-free", "burgers"), Pairing("hessian-free", "burgers", batch: 30),
         Pairing("hessian-free", "antiderivative"),
@@ -292,6 +305,8 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         let registry = try Registry.withBuiltIns()
         for entry in registry.optimizers { #expect(failures(of: try registry.optimizer(.scalar(entry.name))) == [], "\(entry.name)") }
         #expect(SettingsConformance.failures(of: Batched(Clipped(Adam(), norm: 1), size: 3)) == [])
+        let wrapped = Averaged(Bounded(Plateau(Accumulated(PerBlock(AdamW(), [.init("*", rate: 0.5)]), over: 2)), ParameterBounds()))
+        #expect(SettingsConformance.failures(of: wrapped) == [])
     }
 
     @Test func ofProblems() throws {

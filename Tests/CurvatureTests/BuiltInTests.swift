@@ -12,7 +12,7 @@ import Testing
             "heavy-ball", "nesterov", "nonlinear-cg", "levenberg-marquardt", "gauss-newton", "newton-cg", "newton-minres",
             "nystrom-newton-cg",
             "newton", "saddle-free-newton", "cubic-regularization", "trust-region",
-            "natural-gradient", "hessian-free", "shampoo", "soap", "muon", "kfac", "ekfac",
+            "natural-gradient", "hessian-free", "shampoo", "soap", "muon", "kfac", "ekfac", "schedule-free-sgd", "schedule-free-adamw",
         ] { #expect(names.contains(name)) }
         let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.callbacks
         for entry in entries {
@@ -94,6 +94,8 @@ import Testing
         #expect(onPlane.description.contains("a step takes 1 linearization + 31 losses + 1 gradient + 32 flop, until"))
         let clipped = Clipped(Adam(), norm: 1).stepCost(parameters: 1_000, residuals: nil)
         #expect(clipped?.description == "1 gradient + 12 kflop")
+        let averaged = Averaged(Accumulated(Adam(), over: 4)).stepCost(parameters: 1_000, residuals: nil)
+        #expect(averaged?.description == "1 gradient + 1 loss + 6.5 kflop")
         #expect(Batched(Adam(), size: 4).stepCost(parameters: 1_000, residuals: nil)?.description == "1 gradient of a batch + 10 kflop")
     }
 }

@@ -71,6 +71,13 @@ import Testing
         Method("kfac-automatic", KFAC(stepLength: .automatic(QuadraticModelStep())), layers: true),
         Method("ekfac", EKFAC(), layers: true),
         Method("clipped", Clipped(Adam(learningRate: 1e-2), norm: 1)),
+        Method("averaged", Averaged(Adam(learningRate: 1e-2), .mean(after: 1))),
+        Method("plateau", Plateau(Adam(learningRate: 1e-2), PlateauSettings(factor: 0.5, patience: 0))),
+        Method("by-blocks", PerBlock(Adam(learningRate: 1e-2), [.init("x", rate: 0.5)])),
+        Method("schedule-free-sgd", Clipped(ScheduleFreeSGD(learningRate: 1e-3), norm: 1)),
+        Method("schedule-free-adamw", ScheduleFreeAdamW()),
+        Method("accumulated", Batched(Accumulated(Adam(learningRate: 1e-2), over: 3), size: 20), samples: true),
+        Method("averaged-lbfgs", Batched(Averaged(LBFGS()), size: 20, holding: 5), samples: true),
         Method("batched", Batched(Adam(learningRate: 1e-2), size: 20, holding: 2), samples: true),
         Method("batched-lbfgs", Batched(LBFGS(), size: 20, holding: 5), samples: true),
     ]

@@ -88,8 +88,9 @@ private enum Clashing: Plugin {
         let schema = registry.optimizers[0].schema
         #expect(schema.first?.description == "rate: > 0, 0.01, the step length")
         // What can be asked for beside every method's own settings.
-        #expect(schema.dropFirst().map(\.name) == ["bounds", "batch"] && schema.dropFirst().allSatisfy { $0.defaultValue == "none" })
-        #expect(schema[2].parts.map(\.name) == ["batch"] && schema[2].parts[0].fields.map(\.name).contains("holding"))
+        #expect(
+            schema.dropFirst().map(\.name) == ["bounds", "average", "batch"] && schema.dropFirst().allSatisfy { $0.defaultValue == "none" })
+        #expect(schema[3].parts.map(\.name) == ["batch"] && schema[3].parts[0].fields.map(\.name).contains("holding"))
         let made = try registry.optimizer(.map([.init("name", .scalar("descent")), .init("rate", .number(0.5))]))
         #expect((made as? NamedDescent)?.rate == 0.5)
         #expect(try registry.optimizer(.scalar("newton")) is NamedNewton)

@@ -42,6 +42,22 @@ def by_torch(make):
     return run
 
 
+def by_schedule_free(make):
+    """As by_torch; the rounded point is y, the result x."""
+
+    def run(x, steps, rounded=lambda x: x):
+        parameter = torch.nn.Parameter(torch.tensor(x, dtype=torch.float64))
+        method = make([parameter])
+        for _ in range(steps):
+            parameter.data = torch.tensor(rounded(parameter.detach().numpy()))
+            parameter.grad = torch.tensor(gradient(parameter.detach().numpy()))
+            method.step()
+        method.eval()
+        return parameter.detach().numpy().copy()
+
+    return run
+
+
 def by_optax(method):
     def run(x, steps, rounded=lambda x: x):
         state = method.init(x)
@@ -78,6 +94,16 @@ METHODS = {
     "adan": (
         {"learningRate": 0.02, "weightDecay": 0.125},
         by_torch(lambda p: po.Adan(p, lr=0.02, weight_decay=0.125, weight_decouple=False))),
+    "schedule-free-sgd": ({"learningRate": 0.25}, by_schedule_free(lambda p: po.ScheduleFreeSGD(p, lr=0.25))),
+    "schedule-free-sgd, warm-up and decay": (
+        {"learningRate": 0.25, "momentum": 0.75, "weightDecay": 0.125, "schedule": {"name": "warm-up", "steps": 8}},
+        by_schedule_free(lambda p: po.ScheduleFreeSGD(p, lr=0.25, momentum=0.75, weight_decay=0.125, warmup_steps=8))),
+    "schedule-free-adamw": ({"learningRate": 0.02}, by_schedule_free(lambda p: po.ScheduleFreeAdamW(p, lr=0.02))),
+    "schedule-free-adamw, warm-up and decay": (
+        {"learningRate": 0.02, "momentum": 0.75, "squareMomentum": 0.99, "weightDecay": 0.125,
+         "schedule": {"name": "warm-up", "steps": 8}},
+        by_schedule_free(
+            lambda p: po.ScheduleFreeAdamW(p, lr=0.02, betas=(0.75, 0.99), weight_decay=0.125, warmup_steps=8))),
 }
 
 if __name__ == "__main__":

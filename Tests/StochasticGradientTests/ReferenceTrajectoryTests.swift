@@ -16,7 +16,7 @@ import Testing
             var testDescription: String { method }
         }
 
-        /// A number or a truth value.
+        /// A number, a truth value, a name, or a map of these; whole numbers as such.
         struct Value: Decodable {
             var setting: Setting
 
@@ -24,8 +24,12 @@ import Testing
                 let container = try decoder.singleValueContainer()
                 if let flag = try? container.decode(Bool.self) {
                     setting = .flag(flag)
+                } else if let number = try? container.decode(Double.self) {
+                    setting = Int(exactly: number).map(Setting.integer) ?? .number(number)
+                } else if let text = try? container.decode(String.self) {
+                    setting = .scalar(text)
                 } else {
-                    setting = .number(try container.decode(Double.self))
+                    setting = .map(try container.decode([String: Value].self).map { Setting.Pair($0.key, $0.value.setting) })
                 }
             }
         }

@@ -1,6 +1,7 @@
 import OptimizationCore
 
-/// First-order methods with given rates: `sgd`, `adagrad`, `rmsprop`, `adadelta`, `adam` and its family, `lion`, `adan`.
+/// First-order methods with given rates: `sgd`, `adagrad`, `rmsprop`, `adadelta`, `adam` and its family, `lion`, `adan`, and the
+/// schedule-free `schedule-free-sgd` and `schedule-free-adamw`.
 public enum StochasticGradientPlugin: Plugin {
     public static let identifier = "stochastic-gradient"
 
@@ -17,5 +18,7 @@ public enum StochasticGradientPlugin: Plugin {
         try registry.register(optimizer: AdaBelief.self)
         try registry.register(optimizer: Lion.self)
         try registry.register(optimizer: Adan.self)
+        try registry.register(optimizer: ScheduleFreeSGD.self)
+        try registry.register(optimizer: ScheduleFreeAdamW.self)
     }
 }

@@ -16,7 +16,11 @@ public struct Clipped<Base: FirstOrderMethod>: FirstOrderMethod {
         (self.base, self.norm) = (base, norm)
     }
 
+    public func check(_ problem: any DifferentiableProblem) throws { try base.check(problem) }
+
     public func start(count n: Int) -> ClippedMemory<Base.Memory> { ClippedMemory(base: base.start(count: n)) }
+
+    public func start(layout: ParameterLayout) -> ClippedMemory<Base.Memory> { ClippedMemory(base: base.start(layout: layout)) }
 
     public func update(_ g: inout Vector, at θ: Vector, step: Int, memory: inout ClippedMemory<Base.Memory>) {
         let length = g.norm
@@ -26,6 +30,16 @@ public struct Clipped<Base: FirstOrderMethod>: FirstOrderMethod {
         }
         base.update(&g, at: θ, step: step, memory: &memory.base)
     }
+
+    public func gradientPoint(from θ: Vector, memory: ClippedMemory<Base.Memory>) -> Vector? {
+        base.gradientPoint(from: θ, memory: memory.base)
+    }
+
+    public func scaleSteps(by factor: Double, memory: inout ClippedMemory<Base.Memory>) -> Bool {
+        base.scaleSteps(by: factor, memory: &memory.base)
+    }
+
+    public func revise(_ memory: inout ClippedMemory<Base.Memory>) { base.revise(&memory.base) }
 
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
         base.workingMemory(parameters: parameters, residuals: residuals)

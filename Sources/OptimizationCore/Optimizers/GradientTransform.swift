@@ -2,7 +2,7 @@ import LinearAlgebra
 
 /// A rule that turns a gradient into an update: what first-order methods differ in.
 ///
-/// Clipping, schedules, momentum and per-block settings are transforms too, so they compose before they become an optimizer.
+/// Clipping, accumulation, schedules, momentum and per-block settings are transforms too, so they compose before they become an optimizer.
 public protocol GradientTransform: Sendable {
     associatedtype Memory: Checkpointable
 
@@ -14,16 +14,35 @@ public protocol GradientTransform: Sendable {
 
     /// Replaces the gradient g ∈ ℝⁿ at θ by the update Δ; the step is θ⁺ = θ − Δ. `step` counts from 1.
     func update(_ g: inout Vector, at θ: Vector, step: Int, memory: inout Memory)
+
+    /// Where the gradient is taken that the next update is made from, if that is another point than θ, as for a method that looks ahead:
+    /// asked after an update, of the new θ and memory. By default `nil`: at θ.
+    func gradientPoint(from θ: Vector, memory: Memory) -> Vector?
+
+    /// Multiplies all steps to come by `factor` where that is more than scaling the update, and returns true; by default it does nothing
+    /// and returns false, and who asks scales the update.
+    func scaleSteps(by factor: Double, memory: inout Memory) -> Bool
+
+    /// Takes out of the memory what no longer holds on another version of the problem. By default all of it is kept.
+    func revise(_ memory: inout Memory)
 }
 
 extension GradientTransform {
     public func start(layout: ParameterLayout) -> Memory { start(count: layout.count) }
+
+    public func gradientPoint(from θ: Vector, memory: Memory) -> Vector? { nil }
+
+    public func scaleSteps(by factor: Double, memory: inout Memory) -> Bool { false }
+
+    public func revise(_ memory: inout Memory) {}
 }
 
 /// A gradient transform that is an optimizer: it evaluates loss and gradient once a step.
 ///
 /// The state holds the loss and the gradient at its parameters, so a report's loss belongs to the parameters after the step, a
-/// breakdown's to those that it leaves in place. A revision of the problem re-evaluates both and keeps the transform's memory.
+/// breakdown's to those that it leaves in place. A revision of the problem re-evaluates both and keeps the transform's memory. Where the
+/// transform has a gradient point of its own, the gradient is the one there, the loss costs an evaluation more, and a report has no
+/// gradient norm.
 public protocol FirstOrderMethod: GradientTransform, Optimizer
 where Objective == any DifferentiableProblem, State == FirstOrderState<Memory> {}
 
@@ -31,12 +50,12 @@ public struct FirstOrderState<Memory: Checkpointable>: OptimizerState {
     public var parameters: Parameters
     /// L at the parameters.
     public var loss: LossValue
-    /// ∇L at the parameters.
+    /// ∇L at the parameters, or at the transform's gradient point.
     public var gradient: Vector
     /// Steps committed.
     public var step: Int
     public var memory: Memory
-    /// The factor of every step: 1, or halved by each recovery from a breakdown that shortens steps.
+    /// The factor of every step: 1, halved by each recovery from a breakdown that shortens steps, lowered on plateaus (``Plateau``).
     public var stepScale = 1.0
 
     public static var formatVersion: Int { 3 }
@@ -69,38 +88,57 @@ public struct FirstOrderState<Memory: Checkpointable>: OptimizerState {
 
 extension FirstOrderMethod {
     public func start(on problem: any DifferentiableProblem, from parameters: Parameters) throws -> FirstOrderState<Memory> {
+        try check(problem)
         let value = try problem.lossAndGradient(at: parameters.values)
         return FirstOrderState(at: parameters, value, memory: start(layout: parameters.layout))
     }
 
     public func step(_ state: inout FirstOrderState<Memory>, on problem: any DifferentiableProblem) throws -> StepReport {
-        func brokeDown(at θ: Vector) -> StepReport {
-            StepReport(loss: state.loss, gradientNorm: state.gradient.norm, verdict: .brokeDown(.nonFinite(at: θ, on: problem)))
+        func brokeDown(at θ: Vector, _ point: Vector?) -> StepReport {
+            let norm = gradientPoint(from: state.parameters.values, memory: state.memory) == nil ? state.gradient.norm : nil
+            return StepReport(loss: state.loss, gradientNorm: norm, verdict: .brokeDown(.nonFinite(at: θ, or: point, on: problem)))
         }
         // As found at the start or after a revision: the fault is where the method stands, not in its step.
-        guard state.gradient.isFinite else { return brokeDown(at: state.parameters.values) }
+        guard state.gradient.isFinite else {
+            let θ = state.parameters.values
+            return brokeDown(at: θ, gradientPoint(from: θ, memory: state.memory))
+        }
         var (update, memory) = (state.gradient, state.memory)
         self.update(&update, at: state.parameters.values, step: state.step + 1, memory: &memory)
         let candidate = state.parameters.values.adding(update, scaledBy: -state.stepScale)
-        let value = try problem.lossAndGradient(at: candidate)
-        guard value.isFinite else { return brokeDown(at: candidate) }
+        let point = gradientPoint(from: candidate, memory: memory)
+        let value = try evaluate(problem, at: candidate, gradientAt: point)
+        guard value.isFinite else { return brokeDown(at: candidate, point) }
         state.parameters.values = candidate
         state.loss = value.loss
         state.gradient = value.gradient
         state.memory = memory
         state.step += 1
-        return StepReport(loss: value.loss, gradientNorm: value.gradient.norm, stepLength: state.stepScale * update.norm)
+        return StepReport(
+            loss: value.loss, gradientNorm: point == nil ? value.gradient.norm : nil, stepLength: state.stepScale * update.norm)
+    }
+
+    private func evaluate(_ problem: any DifferentiableProblem, at θ: Vector, gradientAt point: Vector?) throws -> Evaluation {
+        guard let point else { return try problem.lossAndGradient(at: θ) }
+        return Evaluation(loss: try problem.loss(at: θ), gradient: try problem.lossAndGradient(at: point).gradient)
+    }
+
+    /// Multiplies every step from now on by a factor.
+    public func scaleSteps(of state: inout FirstOrderState<Memory>, by factor: Double) {
+        if !scaleSteps(by: factor, memory: &state.memory) { state.stepScale *= factor }
     }
 
     /// Halves every step from now on.
     public func shortenSteps(_ state: inout FirstOrderState<Memory>) -> Bool {
-        state.stepScale *= 0.5
+        scaleSteps(of: &state, by: 0.5)
         return true
     }
 
     public func adapt(_ state: inout FirstOrderState<Memory>, to problem: any DifferentiableProblem) throws {
-        let value = try problem.lossAndGradient(at: state.parameters.values)
+        let θ = state.parameters.values
+        let value = try evaluate(problem, at: θ, gradientAt: gradientPoint(from: θ, memory: state.memory))
         (state.loss, state.gradient) = (value.loss, value.gradient)
+        revise(&state.memory)
     }
 
     /// Evaluates nothing: the gradient of the batch before, at the present parameters, drives the next step, whose evaluation at
@@ -116,6 +154,13 @@ extension Breakdown {
             return Breakdown(.nonFinite, "the step makes parameter \(bad) \(θ[bad]); a smaller step is needed")
         }
         return Breakdown(.nonFinite, "the loss or its gradient is not finite", fault: problem.locateFault(at: θ))
+    }
+
+    /// The same where the objective was evaluated at θ and a gradient perhaps at another point.
+    fileprivate static func nonFinite(at θ: Vector, or point: Vector?, on problem: any DifferentiableProblem) -> Breakdown {
+        let breakdown = nonFinite(at: θ, on: problem)
+        guard breakdown.fault == nil, let point else { return breakdown }
+        return nonFinite(at: point, on: problem)
     }
 
     /// A breakdown with the term and sample at fault at the first of `points` where the problem finds one: a search whose trials were

@@ -13,8 +13,9 @@ import LinearAlgebra
 ///     x = (l + u)/2 + (u − l)/2·sin φ        x = l − 1 + √(φ² + 1)        x = u + 1 − √(φ² + 1)        x = φ
 ///
 /// for bounds on both sides, below, above and none. With s = dx/dφ and t = d²x/dφ²: ∇_φL = s∘∇L, J_φ = J·diag(s) and
-/// ∇²_φL = diag(s)·∇²L·diag(s) + diag(t∘∇L). It offers what its base offers of losses, residuals, Hessians and samples. A start on a bound would not leave it, since dx/dφ = 0 there: it is
-/// moved inside by 1e-3 of the interval (of one, where there is no other bound).
+/// ∇²_φL = diag(s)·∇²L·diag(s) + diag(t∘∇L). It offers what its base offers of losses, monitor losses, residuals, Hessians and samples. A
+/// start on a bound would not leave it, since dx/dφ = 0 there: it is moved inside by 1e-3 of the interval (of one, where there is no other
+/// bound).
 /// Source: James & Roos, *MINUIT*, Comput. Phys. Commun. 10:343–367 (1975), doi:10.1016/0010-4655(75)90039-9.
 public struct BoundedProblem<Base: Problem>: Problem {
     public let base: Base
@@ -122,6 +123,10 @@ extension BoundedProblem: SampledProblem where Base: SampledProblem {
     public func restricted(to batch: Batch) throws -> BoundedProblem<Base> {
         BoundedProblem(try base.restricted(to: batch), lower: lower, upper: upper)
     }
+}
+
+extension BoundedProblem: MonitoredProblem where Base: MonitoredProblem {
+    public func monitorLoss(at φ: Vector) throws -> Double? { try base.monitorLoss(at: parameters(at: φ)) }
 }
 
 /// diag(s)·H·diag(s) + diag(b).

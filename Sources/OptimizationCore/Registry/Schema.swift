@@ -32,9 +32,16 @@ func wrappedSchema<O: Optimizer & Configurable>(of type: O.Type) -> [FieldDescri
         guard let field, !O.fields.contains(where: { $0.name == field.name }) else { return [] }
         return [FieldDescription(name: field.name, range: field.range, defaultValue: "none", meaning: field.meaning, parts: field.parts)]
     }
-    func clipping<M: FirstOrderMethod & Configurable>(_ method: M.Type) -> FieldDescription? { schema(of: Clipped<M>.self).last }
-    let clipped = (type as? any (FirstOrderMethod & Configurable).Type).flatMap { clipping($0) }
-    return schema(of: type) + optional(clipped) + optional(schema(of: Bounded<O>.self).last) + optional(schema(of: Batched<O>.self).last)
+    /// The last field of each wrapper of first-order methods.
+    func wrappers<M: FirstOrderMethod & Configurable>(_ method: M.Type) -> [FieldDescription?] {
+        [
+            schema(of: PerBlock<M>.self).last, schema(of: Clipped<M>.self).last, schema(of: Accumulated<M>.self).last,
+            schema(of: Plateau<M>.self).last,
+        ]
+    }
+    let ofFirstOrder = (type as? any (FirstOrderMethod & Configurable).Type).map { wrappers($0) } ?? []
+    let ofAll = [schema(of: Bounded<O>.self).last, schema(of: Averaged<O>.self).last, schema(of: Batched<O>.self).last]
+    return schema(of: type) + (ofFirstOrder + ofAll).flatMap(optional)
 }
 
 /// The fields of a problem and the transform that may be asked for beside them.

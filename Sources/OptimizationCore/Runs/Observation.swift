@@ -53,6 +53,9 @@ public final class Observation {
     /// Every how many iterations ``wholeLoss()`` should be asked for: 1 where the last step has reported it.
     public var wholeCadence: Int { isOnBatch ? cadenceOnBatches : 1 }
 
+    /// Every how many iterations ``wholeGradientNorm()`` should be asked for: 1 where the last step has reported it.
+    public var gradientCadence: Int { report?.gradientNorm == nil ? cadenceOnBatches : wholeCadence }
+
     /// Whether the report's loss and gradient are of the whole problem as it is now. What a breakdown reports is measured anew: a
     /// method that tells the loss of the candidate it could not take must not pass that on as the run's.
     private var reportIsWhole: Bool {
@@ -71,10 +74,11 @@ public final class Observation {
         return wholeLossCache
     }
 
-    /// The gradient's norm on all samples: as reported, or measured (one gradient, not counted) after a step on a batch or a
-    /// revision.
+    /// The gradient's norm on all samples: as reported, or measured (one gradient, not counted) after a step on a batch or by a method that
+    /// does not report it, or a revision. `nil` before a stage's first step.
     public func wholeGradientNorm() throws -> Double? {
-        guard !reportIsWhole else { return gradientNorm }
+        guard report != nil else { return nil }
+        if reportIsWhole, let gradientNorm { return gradientNorm }
         if wholeEvaluation == nil {
             wholeEvaluation = try (problem as? any DifferentiableProblem)?.lossAndGradient(at: parameters.values)
         }

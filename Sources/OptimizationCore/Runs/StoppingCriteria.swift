@@ -84,7 +84,8 @@ private struct Threshold: StoppingCriterion {
 
     private func cadence(in observation: Observation) -> Int {
         switch quantity {
-        case .loss, .gradientNorm, .relativeGradientNorm: observation.wholeCadence
+        case .loss: observation.wholeCadence
+        case .gradientNorm, .relativeGradientNorm: observation.gradientCadence
         case .monitorLoss, .referenceError: cadence
         }
     }
