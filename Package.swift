@@ -68,6 +68,9 @@ let optimizers = [
         "MatrixPreconditioners", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Optimizers",
         tests: ["OptimizationTesting", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Poisson"]),
     Row(
+        "VarianceReduction", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Optimizers",
+        tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton", "Classification"]),
+    Row(
         "KroneckerCurvature", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
         tests: [
             "OptimizationTesting", "NewtonFixtures", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Differentiation", "Poisson",
@@ -103,11 +106,14 @@ let problems = [
         "FokkerPlanck", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "LinearAlgebra"]),
     Row(
-        "Classification", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems",
+        "Classification", ["RunStorage", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton"]),
     Row(
         "DeepRitz", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient", "LeastSquares"]),
+    Row(
+        "Regression", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting", "QuasiNewton", "LeastSquares", "StochasticGradient"]),
     Row("TestFunctions", ["OptimizationTesting", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems"),
 ]
 

@@ -1,11 +1,12 @@
 import OptimizationCore
 
-/// Classical classification on synthetic data: `logistic-regression`.
+/// Classical classification: `logistic-regression` on synthetic data, `softmax-regression` on data of a file too.
 public enum ClassificationPlugin: Plugin {
     public static let identifier = "classification"
 
     public static func register(in registry: inout Registry) throws {
         try registry.register(problem: SyntheticLogisticRegression.self)
+        try registry.register(problem: SoftmaxRegressionSetup.self)
     }
 }
 

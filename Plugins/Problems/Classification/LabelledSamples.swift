@@ -18,16 +18,7 @@ public struct LabelledSamples: Sendable, Equatable {
 
     /// The samples at `indices`, which must lie in 0..<count.
     func taking(_ indices: [Int]) -> LabelledSamples {
-        let d = features.rows
-        var taken = Matrix.zeros(d, indices.count)
-        taken.elements.withUnsafeMutableBufferPointer { to in
-            features.elements.withUnsafeBufferPointer { from in
-                for (j, i) in indices.enumerated() {
-                    for k in 0..<d { to[j * d + k] = from[i * d + k] }
-                }
-            }
-        }
-        return LabelledSamples(features: taken, labels: Vector(indices.map { labels[$0] }))
+        LabelledSamples(features: features.takingColumns(indices), labels: Vector(indices.map { labels[$0] }))
     }
 
     /// FNV-1a over the bits of features and labels: what tells one data set from another in a run's identity.

@@ -151,6 +151,32 @@ extension LogisticRegression: SampledProblem {
     }
 }
 
+extension LogisticRegression: FactoredGradientProblem {
+    /// One: cᵢ = −yᵢσ(−tᵢ), Aᵢ = (xᵢ, 1)ᵀ.
+    public var factorCount: Int { 1 }
+
+    public func lossAndFactors(at θ: Vector) -> FactoredEvaluation {
+        let w = weights(of: θ)
+        var (c, sum) = (margins(of: samples, w, θ[dimension]), 0.0)
+        for i in c.indices {
+            let t = c[i]
+            sum += logLoss(t)
+            c[i] = -samples.labels[i] * sigmoid(-t)
+        }
+        var remainder = Vector.zeros(dimension + 1)
+        for k in w.indices { remainder[k] = regularization * w[k] }
+        return FactoredEvaluation(
+            loss: value(logLoss: sum / Double(samples.count), w), factors: Matrix(rows: 1, columns: c.count, elements: c.elements),
+            remainder: remainder)
+    }
+
+    public func gradient(ofFactors factors: Matrix) -> Vector {
+        precondition(factors.rows == 1 && factors.columns == samples.count, "\(factors.columns) factors for \(samples.count) samples")
+        let c = Vector(factors.elements.map { $0 / Double(samples.count) })
+        return Vector(samples.features.times(c).elements + [c.reduce(0, +)])
+    }
+}
+
 extension LogisticRegression: MonitoredProblem {
     /// The mean log-loss of the held-out samples, without the penalty.
     public func monitorLoss(at θ: Vector) -> Double? {
@@ -174,8 +200,9 @@ extension LogisticRegression: PredictingProblem {
 
 /// Samples do not fit what they are to be used for.
 public struct SampleError: Error, CustomStringConvertible, Equatable {
+    public var problem = "logistic-regression"
     public var reason: String
-    public var description: String { "logistic-regression: \(reason)" }
+    public var description: String { "\(problem): \(reason)" }
 }
 
 // MARK: Kernels

@@ -23,31 +23,10 @@ public struct BatchSettings: Configurable, Hashable {
     public static var fields: [Field<Self>] {
         [
             .integer("size", \.size, atLeast: 1, meaning: "samples of each set in a batch, at most"),
-            sizesField,
+            .sampleSizes("sizes", \.sizes, meaning: "samples of the sets named here, instead of `size`"),
             .integer("holding", \.holding, atLeast: 1, meaning: "steps on a batch before the next one"),
             .integer("seed", \.seed, atLeast: 0, atMost: .max, meaning: "seeds the order of the samples"),
         ]
-    }
-
-    private static var sizesField: Field<Self> {
-        Field(
-            "sizes", range: "a map of whole numbers ≥ 1", meaning: "samples of the sets named here, instead of `size`",
-            read: { .map($0.sizes.map { Setting.Pair($0.name, .integer($0.count)) }) }
-        ) { root, setting, path in
-            guard case .map(let pairs) = setting.value else {
-                throw ConfigurationError(
-                    path: path, line: setting.line, reason: "should be a map from sample sets to sizes, such as {interior: 512}")
-            }
-            root.sizes = try pairs.map { pair in
-                guard let text = pair.value.text, let count = Int(text.replacing("_", with: "")), (1...Int(Int32.max)).contains(count)
-                else {
-                    throw ConfigurationError(
-                        path: "\(path).\(pair.key)", line: pair.value.line,
-                        reason: "“\(pair.value)” is not a whole number from 1 to \(Int32.max)")
-                }
-                return SampleSet(name: pair.key, count: count)
-            }
-        }
     }
 }
 
@@ -78,18 +57,9 @@ public struct BatchSchedule: Checkpointable, Equatable {
 
     /// The first batch of the first epoch. Throws where a set is empty or a size names no set.
     public init(_ settings: BatchSettings, of sets: [SampleSet]) throws {
-        for named in settings.sizes where !sets.contains(where: { $0.name == named.name }) {
-            let known = nearest(to: named.name, among: sets.map(\.name)).joined(separator: ", ")
-            throw ConfigurationError(path: "batch.sizes.\(named.name)", reason: "is no sample set of the problem; it has: \(known)")
-        }
+        let sizes = try batchSizes(settings.size, settings.sizes, of: sets)
         seed = settings.seed
-        places = try sets.map { set in
-            guard set.count > 0 else {
-                throw ConfigurationError(path: "batch", reason: "the sample set “\(set.name)” is empty; no batch can be taken from it")
-            }
-            let size = settings.sizes.first { $0.name == set.name }?.count ?? settings.size
-            return Place(set, batches: max(1, (set.count - 1) / size + 1))
-        }
+        places = zip(sets, sizes).map { Place($0, batches: max(1, ($0.count - 1) / $1 + 1)) }
         shuffle()
     }
 

@@ -46,6 +46,11 @@ public struct Bounded<Base: Optimizer>: Optimizer {
         base.workingMemory(parameters: parameters, residuals: residuals).map { $0 + bytes(ofNumbers: 4 * Double(parameters)) }
     }
 
+    public func workingMemory(on problem: Base.Objective) -> Int? {
+        guard let (inner, _) = try? bounded(problem), let parameters = (problem as? any Problem)?.layout.count else { return nil }
+        return base.workingMemory(on: inner).map { $0 + bytes(ofNumbers: 4 * Double(parameters)) }
+    }
+
     public func stepCost(parameters: Int, residuals: Int?) -> StepCost? { base.stepCost(parameters: parameters, residuals: residuals) }
 
     /// From and to φ.

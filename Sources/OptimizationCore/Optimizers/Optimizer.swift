@@ -41,6 +41,10 @@ public protocol Optimizer<Objective>: Sendable {
     /// The bytes that the method will hold, for the preflight: `nil` where it cannot say.
     func workingMemory(parameters: Int, residuals: Int?) -> Int?
 
+    /// The same where it depends on more of the problem than P and N, such as the number of its samples; by default
+    /// ``workingMemory(parameters:residuals:)``.
+    func workingMemory(on problem: Objective) -> Int?
+
     /// What a step costs as a rule, for the preflight: `nil` where it cannot say.
     func stepCost(parameters: Int, residuals: Int?) -> StepCost?
 
@@ -61,6 +65,11 @@ extension Optimizer {
     public func shortenSteps(_ state: inout State) -> Bool { false }
 
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? { nil }
+
+    public func workingMemory(on problem: Objective) -> Int? {
+        guard let problem = problem as? any Problem else { return nil }
+        return workingMemory(parameters: problem.layout.count, residuals: (problem as? any LeastSquaresProblem)?.residualCount)
+    }
 
     public func stepCost(parameters: Int, residuals: Int?) -> StepCost? { nil }
 

@@ -81,6 +81,18 @@ extension Counted: SampledProblem where Base: SampledProblem {
     }
 }
 
+extension Counted: FactoredGradientProblem where Base: FactoredGradientProblem {
+    public var factorCount: Int { base.factorCount }
+
+    /// Counts as a gradient; what the factors are multiplied by then does not.
+    public func lossAndFactors(at θ: Vector) throws -> FactoredEvaluation {
+        count(.gradient)
+        return try base.lossAndFactors(at: θ)
+    }
+
+    public func gradient(ofFactors factors: Matrix) -> Vector { base.gradient(ofFactors: factors) }
+}
+
 extension Counted: TermwiseProblem where Base: TermwiseProblem {
     /// A term's evaluations count as those of the whole problem.
     public func restricted(toTerm index: Int) throws -> Counted<Base> {

@@ -80,7 +80,7 @@ extension Pipeline {
                     fitting: registry?.optimizers(fitting: counted) ?? [])
             }
             try stage.check(counted)
-            let bytes = stage.workingMemory(parameters, residuals)
+            let bytes = stage.workingMemory(counted)
             if let bytes, bytes > available {
                 throw MemoryError(stage: stage.name, optimizer: optimizer, bytes: bytes, available: available)
             }

@@ -17,7 +17,7 @@ public struct Stage<P: Problem>: Sendable {
     let check: @Sendable (Counted<P>) throws -> Void
     let begin: @Sendable (Counted<P>, Parameters) throws -> any Execution
     let restore: @Sendable (Counted<P>, Archive) throws -> any Execution
-    let workingMemory: @Sendable (_ parameters: Int, _ residuals: Int?) -> Int?
+    let workingMemory: @Sendable (Counted<P>) -> Int?
     let stepCost: @Sendable (_ parameters: Int, _ residuals: Int?) -> StepCost?
     let square: @Sendable (_ parameters: Int, _ residuals: Int?) -> JacobianSquare?
 
@@ -41,7 +41,7 @@ public struct Stage<P: Problem>: Sendable {
         restore = { problem, archive in
             Running(optimizer: optimizer, problem: try narrowed(problem, for: name, O.self), state: try archive.decoded(as: O.State.self))
         }
-        workingMemory = { optimizer.workingMemory(parameters: $0, residuals: $1) }
+        workingMemory = { ($0 as? O.Objective).flatMap { optimizer.workingMemory(on: $0) } }
         stepCost = { optimizer.stepCost(parameters: $0, residuals: $1) }
         square = { optimizer.square(parameters: $0, residuals: $1) }
     }

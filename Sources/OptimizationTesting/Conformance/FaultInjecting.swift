@@ -168,6 +168,19 @@ extension FaultInjecting: SampledProblem where Base: SampledProblem {
     }
 }
 
+extension FaultInjecting: FactoredGradientProblem where Base: FactoredGradientProblem {
+    public var factorCount: Int { base.factorCount }
+
+    public func lossAndFactors(at θ: Vector) throws -> FactoredEvaluation {
+        let (fault, value) = (injector.next(), try base.lossAndFactors(at: θ))
+        guard let fault else { return value }
+        return FactoredEvaluation(
+            loss: fault.spoil(value.loss), factors: fault.spoil(value.factors), remainder: fault.spoil(derivative: value.remainder))
+    }
+
+    public func gradient(ofFactors factors: Matrix) -> Vector { base.gradient(ofFactors: factors) }
+}
+
 extension FaultInjecting: RevisableProblem where Base: RevisableProblem {
     public func revised(by revision: any Revision) throws -> FaultInjecting<Base> {
         FaultInjecting(try base.revised(by: revision), injector: injector)

@@ -13,6 +13,7 @@ import OptimizationCore
 /// - is a pure function of θ: the same bits again, after other evaluations, and for any number of threads;
 /// - answers a θ that is not finite with values that are not, and never with an error;
 /// - has a J whose columns of the parameters that it calls linear do not change when those do (`PartiallyLinearProblem`);
+/// - has factors that make its gradient, each sample's its own (`FactoredGradientProblem`);
 /// - is offered by ``Counted`` with exactly its capabilities and its values.
 ///
 /// Where it is a `SampledProblem`: a batch of everything is the whole, bit for bit; the mean of two equal batches' losses is their
@@ -63,6 +64,9 @@ public enum ProblemConformance {
             report.add("a batch has right derivatives") { try trial.viewsAreRight(problem) }
             report.add("refuses a batch that does not fit") { trial.refusesBatches(problem) }
         }
+        if let problem = problem as? any FactoredGradientProblem {
+            report.add("its factors make its gradient, sample by sample") { try trial.factorsMakeTheGradient(problem) }
+        }
         if let problem = problem as? any RevisableProblem {
             report.add("a revision raises the version and acts") { try trial.revisionsAct(problem) }
             report.add("comes back from a stored revision") { try trial.revisionsAreStored(problem) }
@@ -84,6 +88,7 @@ public enum ProblemConformance {
         func core(_ problem: some Problem) -> [String] { offers(of: problem) }
         return core(problem) + (problem is any MonitoredProblem ? ["MonitoredProblem"] : [])
             + (problem is any ReferencedProblem ? ["ReferencedProblem"] : [])
+            + (problem is any FactoredGradientProblem ? ["FactoredGradientProblem"] : [])
     }
 }
 

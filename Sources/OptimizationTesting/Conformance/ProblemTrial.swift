@@ -103,6 +103,47 @@ extension ProblemTrial {
     }
 }
 
+// MARK: Factors
+
+extension ProblemTrial {
+    /// ∇L = (1/n) Σᵢ Aᵢᵀcᵢ + ∇R, linear in the factors, and those of a batch's samples are the whole's.
+    func factorsMakeTheGradient(_ problem: any FactoredGradientProblem) throws -> [String] {
+        func check<S: FactoredGradientProblem>(_ problem: S) throws -> [String] {
+            var failures: [String] = []
+            let (whole, value) = (try problem.lossAndFactors(at: point), try problem.lossAndGradient(at: point))
+            let count = problem.sampleSets.reduce(0) { $0 + $1.count }
+            guard problem.sampleSets.count == 1, whole.factors.columns == count, whole.factors.rows == problem.factorCount,
+                whole.remainder.count == point.count
+            else {
+                return [
+                    "factors of \(whole.factors.rows) × \(whole.factors.columns) for \(count) samples in \(problem.sampleSets.count) sets"
+                ]
+            }
+            let allowed = Ladder.rounding(count)
+            if !(abs(whole.loss.total - value.loss.total) <= allowed * abs(value.loss.total)) {
+                failures.append("the loss with the factors is another")
+            }
+            let made = problem.gradient(ofFactors: whole.factors)
+            let size = made.norm + whole.remainder.norm
+            if !((made + whole.remainder - value.gradient).norm <= allowed * size) { failures.append("they make another gradient") }
+            let scaled = Matrix(rows: whole.factors.rows, columns: count, elements: whole.factors.elements.map { -2 * $0 })
+            if !((problem.gradient(ofFactors: scaled) + 2 * made).norm <= allowed * size) {
+                failures.append("the gradient is not linear in them")
+            }
+            let batch = halves(of: problem.sampleSets).second
+            let view = try problem.restricted(to: batch)
+            let part = try view.lossAndFactors(at: point)
+            for (column, sample) in batch.indices[0].enumerated() {
+                let (own, other) = (part.factors.column(column), whole.factors.column(sample))
+                if !((own - other).norm <= allowed * other.norm) { failures.append("those of sample \(sample) are others in a batch") }
+            }
+            if part.remainder != whole.remainder { failures.append("what remains of the gradient is another in a batch") }
+            return failures
+        }
+        return try check(problem)
+    }
+}
+
 // MARK: Values
 
 extension ProblemTrial {
