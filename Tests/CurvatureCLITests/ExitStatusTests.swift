@@ -110,6 +110,19 @@ import Testing
         }
     }
 
+    /// Of several runs in one process the later ones hear signals like the first.
+    @Test(arguments: [SIGINT, SIGTERM]) func anInterruptedLaterSeed(signal: Int32) throws {
+        let (file, run) = (try scratch.write(Self.rosenbrock, to: "run.yaml"), "\(scratch.path)/run")
+        let twoSeconds = "stages.0.until={seconds: 2}"
+        let (process, output, _) = try tool.launch(["run", file, "--json", "--set", twoSeconds, "--seeds", "1...40", "-o", run], [:])
+        defer { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+        #expect(wait(60) { FileManager.default.fileExists(atPath: "\(run)/seed-2/checkpoints/00000000.h5") })
+        kill(process.processIdentifier, signal)
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 130 && text.contains("interrupted: received"), "\(text)")
+    }
+
     private func wait(_ seconds: Double, until condition: () -> Bool) -> Bool {
         let end = Date().addingTimeInterval(seconds)
         while Date() < end {

@@ -1,4 +1,3 @@
-import Dispatch
 import OptimizationCore
 import Synchronization
 
@@ -33,51 +32,58 @@ public struct GracefulInterrupt: Callback {
     }
 }
 
-/// Watches SIGINT and SIGTERM from the moment it is made until it is cancelled.
-///
-/// Unchecked, because the type of a dispatch source is not marked Sendable: the sources are set once, in `init`, and after that
-/// only cancelled, which libdispatch allows from any thread and any number of times.
-private final class SignalWatch: @unchecked Sendable {
-    private let first = FirstSignal()
-    private let sources: [any DispatchSourceSignal]
+/// Listens from the moment it is made until it is cancelled.
+private final class SignalWatch: Sendable {
+    private let isListening = Atomic(true)
 
-    init() {
-        sources = [SIGINT, SIGTERM].map { [first] number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInteractive))
-            source.setEventHandler { first.receive(number) }
-            source.resume()
-            return source
-        }
-    }
+    init() { Signals.listen() }
 
-    var received: String? { first.name }
+    var received: String? { isListening.load(ordering: .relaxed) ? Signals.name : nil }
 
     func cancel() {
-        for source in sources { source.cancel() }
-        signal(SIGINT, SIG_DFL)
-        signal(SIGTERM, SIG_DFL)
+        if isListening.exchange(false, ordering: .relaxed) { Signals.leave() }
     }
 
     deinit { cancel() }
 }
 
-/// The first signal received; on the second, the process ends.
-private final class FirstSignal: Sendable {
-    private let number = Mutex<Int32?>(nil)
+/// SIGINT and SIGTERM, caught for as long as anyone listens. They are the process's: runs side by side all hear the same one.
+///
+/// By a handler, not a dispatch source: a second source for a signal, made after the first was cancelled, hears nothing under Linux.
+private enum Signals {
+    /// The first signal received; 0 before.
+    private static let first = Atomic<Int32>(0)
+    private static let listeners = Mutex(0)
+    /// 128 + SIGINT, as shells have it; the command line's status for an interrupted run.
+    private static let exitStatus: Int32 = 130
 
-    var name: String? { number.withLock { $0 }.map { $0 == SIGINT ? "SIGINT" : "SIGTERM" } }
-
-    func receive(_ received: Int32) {
-        let isFirst = number.withLock { number in
-            guard number == nil else { return false }
-            number = received
-            return true
+    static var name: String? {
+        switch first.load(ordering: .relaxed) {
+        case 0: nil
+        case SIGINT: "SIGINT"
+        default: "SIGTERM"
         }
-        // Not by raising the signal anew: this runs on a thread of libdispatch, which blocks signals, so that it would stay pending.
-        if !isFirst { _exit(FirstSignal.exitStatus) }
     }
 
-    /// 128 + SIGINT, as shells have it; the command line's status for an interrupted run.
-    static let exitStatus: Int32 = 130
+    static func listen() {
+        listeners.withLock { count in
+            count += 1
+            guard count == 1 else { return }
+            first.store(0, ordering: .relaxed)
+            // What the handler does is allowed in one: an atomic exchange, and to end the process.
+            for number in [SIGINT, SIGTERM] {
+                signal(number) { received in
+                    if Signals.first.exchange(received, ordering: .relaxed) != 0 { _exit(Signals.exitStatus) }
+                }
+            }
+        }
+    }
+
+    static func leave() {
+        listeners.withLock { count in
+            count -= 1
+            guard count == 0 else { return }
+            for number in [SIGINT, SIGTERM] { signal(number, SIG_DFL) }
+        }
+    }
 }
