@@ -52,9 +52,11 @@ import Testing
         #expect(a.parameters == b.parameters)
     }
 
-    /// The gradients of the batches of an epoch are of one y: the steps are those on the whole problem.
+    /// Gradients taken in are of one y, and schedule and corrections count updates: the steps are those of the base.
     @Test func itAccumulatesAndClips() throws {
-        let base = Clipped(ScheduleFreeAdamW(), norm: 30)
+        var adamw = ScheduleFreeAdamW()
+        adamw.schedule = WarmUp(steps: 15)
+        let base = Clipped(adamw, norm: 30)
         let method = Accumulated(base, over: 4)
         var (whole, state) = (
             try base.start(on: Bowl(), from: Parameters([4, -3])), try method.start(on: Bowl(), from: Parameters([4, -3]))
