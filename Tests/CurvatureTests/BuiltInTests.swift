@@ -12,7 +12,8 @@ import Testing
             "heavy-ball", "nesterov", "nonlinear-cg", "levenberg-marquardt", "gauss-newton", "newton-cg", "newton-minres",
             "nystrom-newton-cg",
             "newton", "saddle-free-newton", "cubic-regularization", "trust-region",
-            "natural-gradient", "hessian-free", "shampoo", "soap", "muon", "kfac", "ekfac",
+            "natural-gradient", "hessian-free", "shampoo", "soap", "muon", "kfac", "ekfac", "svrg", "l-svrg",
+            "sarah", "saga",
         ] { #expect(names.contains(name)) }
         let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.callbacks
         for entry in entries {
