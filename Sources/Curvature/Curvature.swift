@@ -26,22 +26,24 @@
 @_exported import Progress
 @_exported import QuasiNewton
 @_exported import Reaction
+@_exported import Regression
 @_exported import RunControl
 @_exported import RunStorage
 @_exported import Sampling
 @_exported import StochasticGradient
 @_exported import TestFunctions
 @_exported import TrustRegion
+@_exported import VarianceReduction
 @_exported import Wave
 
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
     NeuralModelsPlugin.self, StochasticGradientPlugin.self, GradientMethodsPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self,
     NewtonKrylovPlugin.self, TrustRegionPlugin.self, NaturalGradientPlugin.self, MatrixPreconditionersPlugin.self,
-    KroneckerCurvaturePlugin.self,
+    KroneckerCurvaturePlugin.self, VarianceReductionPlugin.self,
     TestFunctionsPlugin.self, PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, ConvectionPlugin.self,
     ReactionPlugin.self, WavePlugin.self, HeatPlugin.self, FokkerPlanckPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self,
-    DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
+    RegressionPlugin.self, DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
 ]
 
 extension Registry {

@@ -49,6 +49,10 @@ import Testing
             optimizer: "{name: adam, learningRate: 1e-3, batch: {size: 100, holding: 3}}", iterations: 2500, checkpointCadence: 25,
             problem: logistic),
         Case(optimizer: "{name: adam, batch: {size: 64}}", iterations: 1500, checkpointCadence: 25),
+        Case(optimizer: "{name: svrg, learningRate: 1e-3, batch: {size: 64}}", iterations: 1000, checkpointCadence: 20, resampling: 70),
+        Case(
+            optimizer: "{name: saga, learningRate: 1e-3, table: batches, batch: {size: 5}}", iterations: 1500, checkpointCadence: 25,
+            problem: antiderivative),
         Case(optimizer: "{name: l-bfgs}", iterations: 150, checkpointCadence: 5, problem: poisson),
         Case(optimizer: "{name: levenberg-marquardt}", iterations: 40, checkpointCadence: 1, problem: poisson),
         Case(optimizer: "{name: adam, batch: {size: 20}}", iterations: 1500, checkpointCadence: 20, problem: antiderivative),

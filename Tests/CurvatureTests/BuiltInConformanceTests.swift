@@ -12,6 +12,9 @@ import Testing
             ("test-function", { try TestFunction("wood").makeProblem(seed: 1) }, { _ in [] }),
             ("nist-regression", { try NISTRegression("thurber").makeProblem(seed: 1) }, { _ in [] }),
             ("logistic-regression", { try SyntheticLogisticRegression(samples: 41, heldOut: 10).makeProblem(seed: 1) }, { _ in [] }),
+            ("softmax-regression", { try SoftmaxRegressionSetup().makeProblem(seed: 1) }, { _ in [] }),
+            ("multi-frequency-regression", { try MultiFrequencyRegression().makeProblem(seed: 1) }, { _ in [] }),
+            ("noisy-regression", { try NoisyRegression().makeProblem(seed: 1) }, { _ in [] }),
             (
                 "deep-ritz-1d", { try DeepRitzSetup().makeProblem(seed: 1) },
                 { _ in
@@ -186,7 +189,11 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         func makeOptimizer() throws -> any Optimizer {
             var setting = Setting.map([.init("name", .scalar(optimizer))])
             if let batch {
-                setting = setting.setting(["batch", "size"], to: .integer(batch)).setting(["batch", "holding"], to: .integer(2))
+                setting = setting.setting(["batch", "size"], to: .integer(batch))
+                // Variance-reduced methods draw a batch for each step.
+                if !["svrg", "l-svrg", "sarah", "saga"].contains(optimizer) {
+                    setting = setting.setting(["batch", "holding"], to: .integer(2))
+                }
             }
             if let model { setting = setting.setting(["model"], to: .scalar(model)) }
             for (path, value) in others.sorted(by: { $0.key < $1.key }) {
@@ -278,6 +285,11 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         Pairing("soap", "deep-ritz-1d"), Pairing("muon", "burgers"), Pairing("muon", "logistic-regression", batch: 20),
         Pairing("kfac", "burgers"), Pairing("kfac", "burgers", batch: 30), Pairing("ekfac", "burgers"),
         Pairing("ekfac", "burgers", batch: 30),
+        Pairing("svrg", "logistic-regression", batch: 20), Pairing("svrg", "burgers", batch: 30),
+        Pairing("svrg", "antiderivative", batch: 3),
+        Pairing("l-svrg", "logistic-regression", batch: 20), Pairing("l-svrg", "burgers", batch: 30),
+        Pairing("sarah", "logistic-regression", batch: 20), Pairing("sarah", "antiderivative", batch: 3),
+        Pairing("saga", "logistic-regression", batch: 20), Pairing("saga", "antiderivative", batch: 3),
     ]
 
     @Test(arguments: pairings) func conforms(pairing: Pairing) throws { try pairing.check() }

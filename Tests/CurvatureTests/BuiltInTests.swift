@@ -13,6 +13,7 @@ import Testing
             "nystrom-newton-cg",
             "newton", "saddle-free-newton", "cubic-regularization", "trust-region",
             "natural-gradient", "hessian-free", "shampoo", "soap", "muon", "kfac", "ekfac", "schedule-free-sgd", "schedule-free-adamw",
+            "svrg", "l-svrg", "sarah", "saga",
         ] { #expect(names.contains(name)) }
         let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.callbacks
         for entry in entries {

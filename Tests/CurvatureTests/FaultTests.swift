@@ -80,6 +80,11 @@ import Testing
         Method("averaged-lbfgs", Batched(Averaged(LBFGS()), size: 20, holding: 5), samples: true),
         Method("batched", Batched(Adam(learningRate: 1e-2), size: 20, holding: 2), samples: true),
         Method("batched-lbfgs", Batched(LBFGS(), size: 20, holding: 5), samples: true),
+        Method("svrg", SVRG(learningRate: 0.1, snapshotEvery: 0.7, batch: RandomBatchSettings(size: 20)), samples: true),
+        Method("l-svrg", LooplessSVRG(learningRate: 0.1, batch: RandomBatchSettings(size: 20)), samples: true),
+        Method("sarah", SARAH(learningRate: 0.1, batch: RandomBatchSettings(size: 20)), samples: true),
+        Method("saga", SAGA(learningRate: 0.1, batch: RandomBatchSettings(size: 20)), samples: true),
+        Method("saga-batches", SAGA(learningRate: 0.1, table: .batches, batch: RandomBatchSettings(size: 20)), samples: true),
     ]
 
     @Test(arguments: methods, FaultInjector.Kind.allCases) func inEvaluations(_ method: Method, kind: FaultInjector.Kind) throws {
@@ -155,7 +160,8 @@ import Testing
             ("ekfac", EKFAC()),
             ("self-scaled-broyden", SelfScaledBroyden()), ("clipped", Clipped(Adam(), norm: 1)),
             // One of the two batches of an epoch has the bad point.
-            ("batched", Batched(Adam(), size: 5)),
+            ("batched", Batched(Adam(), size: 5)), ("svrg", SVRG(learningRate: 1e-3, batch: RandomBatchSettings(size: 5))),
+            ("saga", SAGA(learningRate: 1e-3, batch: RandomBatchSettings(size: 5))),
         ] {
             let folder = try Folder()
             func stage<O: Optimizer>(_ optimizer: O) throws -> Stage<PhysicsInformedProblem> {
