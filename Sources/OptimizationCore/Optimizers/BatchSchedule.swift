@@ -29,6 +29,21 @@ public struct BatchSettings: Configurable, Hashable {
         ]
     }
 
+    /// The samples asked for from each set, which may be more than it holds; `path` is where these settings stand. Throws where a set is
+    /// empty or a size names no set.
+    package func counts(of sets: [SampleSet], path: String = identifier) throws -> [Int] {
+        for named in sizes where !sets.contains(where: { $0.name == named.name }) {
+            let known = nearest(to: named.name, among: sets.map(\.name)).joined(separator: ", ")
+            throw ConfigurationError(path: "\(path).sizes.\(named.name)", reason: "is no sample set of the problem; it has: \(known)")
+        }
+        return try sets.map { set in
+            guard set.count > 0 else {
+                throw ConfigurationError(path: path, reason: "the sample set “\(set.name)” is empty; no batch can be taken from it")
+            }
+            return sizes.first { $0.name == set.name }?.count ?? size
+        }
+    }
+
     private static var sizesField: Field<Self> {
         Field(
             "sizes", range: "a map of whole numbers ≥ 1", meaning: "samples of the sets named here, instead of `size`",
@@ -78,18 +93,8 @@ public struct BatchSchedule: Checkpointable, Equatable {
 
     /// The first batch of the first epoch. Throws where a set is empty or a size names no set.
     public init(_ settings: BatchSettings, of sets: [SampleSet]) throws {
-        for named in settings.sizes where !sets.contains(where: { $0.name == named.name }) {
-            let known = nearest(to: named.name, among: sets.map(\.name)).joined(separator: ", ")
-            throw ConfigurationError(path: "batch.sizes.\(named.name)", reason: "is no sample set of the problem; it has: \(known)")
-        }
         seed = settings.seed
-        places = try sets.map { set in
-            guard set.count > 0 else {
-                throw ConfigurationError(path: "batch", reason: "the sample set “\(set.name)” is empty; no batch can be taken from it")
-            }
-            let size = settings.sizes.first { $0.name == set.name }?.count ?? settings.size
-            return Place(set, batches: max(1, (set.count - 1) / size + 1))
-        }
+        places = zip(sets, try settings.counts(of: sets)).map { set, size in Place(set, batches: max(1, (set.count - 1) / size + 1)) }
         shuffle()
     }
 
