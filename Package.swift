@@ -75,6 +75,12 @@ let optimizers = [
         tests: [
             "OptimizationTesting", "NewtonFixtures", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Differentiation", "Poisson",
         ]),
+    Row(
+        "StochasticCurvature", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
+        tests: [
+            "OptimizationTesting", "NewtonFixtures", "StochasticGradient", "NewtonKrylov", "QuasiNewton", "Classification",
+            "PhysicsInformed", "NeuralModels", "Poisson",
+        ]),
 ]
 
 let problems = [

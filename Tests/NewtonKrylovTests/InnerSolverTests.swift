@@ -1,3 +1,4 @@
+import Globalization
 import LinearAlgebra
 import NewtonFixtures
 import NewtonKrylov
@@ -168,6 +169,18 @@ import Testing
         let sketch = try NystromPreconditioner.sketch(dimension: 20, rank: 20, random: &random, product: { A.times($0) }).get()
         #expect(sketch.eigenvalues.allSatisfy { $0 >= 0 && $0.isFinite })
         #expect(abs(sketch.eigenvalues[0] - 4913) <= 200)
+    }
+
+    /// (UŜUᵀ + ρI)^q by its roots: twice the power −½ is the inverse, which undoes B + ρI where the sketch is B.
+    @Test func aSketchOfFullRankInvertsTheRegularisedMatrix() throws {
+        let A = try symmetric(eigenvalues: (1...8).map { Double($0 * $0) }, seed: 3)
+        var random = RandomStream(seed: 6, name: "sketch")
+        let sketch = try NystromPreconditioner.sketch(dimension: 8, rank: 8, random: &random, product: { A.times($0) }).get()
+        let x = rightHandSide(7, count: 8)
+        let inverse = sketch.regularized(x, by: 0.5, power: -1)
+        #expect((A.times(inverse) + 0.5 * inverse - x).norm <= 1e-10 * x.norm)
+        let twice = sketch.regularized(sketch.regularized(x, by: 0.5, power: -0.5), by: 0.5, power: -0.5)
+        #expect((twice - inverse).norm <= 1e-12 * inverse.norm)
     }
 
     // MARK: Modified Cholesky

@@ -28,6 +28,12 @@ public struct BatchSettings: Configurable, Hashable {
             .integer("seed", \.seed, atLeast: 0, atMost: .max, meaning: "seeds the order of the samples"),
         ]
     }
+
+    /// The samples asked for from each set, which may be more than it holds; `path` is where these settings stand. Throws where a set is
+    /// empty or a size names no set.
+    package func counts(of sets: [SampleSet], path: String = identifier) throws -> [Int] {
+        try batchSizes(size, sizes, of: sets, path: path)
+    }
 }
 
 /// Which batch of a problem's samples is in use: each set is gone through in a random order, epoch after epoch.
@@ -57,7 +63,7 @@ public struct BatchSchedule: Checkpointable, Equatable {
 
     /// The first batch of the first epoch. Throws where a set is empty or a size names no set.
     public init(_ settings: BatchSettings, of sets: [SampleSet]) throws {
-        let sizes = try batchSizes(settings.size, settings.sizes, of: sets)
+        let sizes = try settings.counts(of: sets)
         seed = settings.seed
         places = zip(sets, sizes).map { Place($0, batches: max(1, ($0.count - 1) / $1 + 1)) }
         shuffle()

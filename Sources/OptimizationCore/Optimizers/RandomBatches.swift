@@ -101,15 +101,16 @@ extension RandomBatches {
     }
 }
 
-/// The samples of each set in a batch: `size`, or what `named` has for it. Throws where a set is empty or a name is none of them.
-func batchSizes(_ size: Int, _ named: [SampleSet], of sets: [SampleSet]) throws -> [Int] {
+/// The samples of each set in a batch: `size`, or what `named` has for it; `path` is where the setting stands. Throws where a set is empty or a
+/// name is none of them.
+func batchSizes(_ size: Int, _ named: [SampleSet], of sets: [SampleSet], path: String = BatchSettings.identifier) throws -> [Int] {
     for entry in named where !sets.contains(where: { $0.name == entry.name }) {
         let known = nearest(to: entry.name, among: sets.map(\.name)).joined(separator: ", ")
-        throw ConfigurationError(path: "batch.sizes.\(entry.name)", reason: "is no sample set of the problem; it has: \(known)")
+        throw ConfigurationError(path: "\(path).sizes.\(entry.name)", reason: "is no sample set of the problem; it has: \(known)")
     }
     return try sets.map { set in
         guard set.count > 0 else {
-            throw ConfigurationError(path: "batch", reason: "the sample set “\(set.name)” is empty; no batch can be taken from it")
+            throw ConfigurationError(path: path, reason: "the sample set “\(set.name)” is empty; no batch can be taken from it")
         }
         return named.first { $0.name == set.name }?.count ?? size
     }

@@ -93,6 +93,9 @@ extension RandomStream {
     /// A vector of independent standard normal numbers.
     public mutating func normalVector(_ count: Int) -> Vector { Vector((0..<count).map { _ in normal() }) }
 
+    /// A vector of independent signs ±1 (Rademacher's distribution), a draw each: −1 where its highest bit is set.
+    public mutating func signVector(_ count: Int) -> Vector { Vector((0..<count).map { _ in next() >> 63 == 0 ? 1.0 : -1.0 }) }
+
     /// A random order of 0..<count (Fisher and Yates).
     public mutating func permutation(of count: Int) -> [Int] {
         var order = Array(0..<count)

@@ -1,6 +1,12 @@
 import LinearAlgebra
 import OptimizationCore
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
 /// A randomised low-rank approximation of a symmetric positive semidefinite matrix and the preconditioner made of it.
 ///
 ///     B ≈ U·diag(ŝ)·Uᵀ of rank k,   P⁻¹ = (ŝₖ + μ)·U·(diag(ŝ) + μ)⁻¹·Uᵀ + (I − UUᵀ)
@@ -60,6 +66,14 @@ package struct NystromPreconditioner: Sendable, Equatable {
         guard let last = eigenvalues.last, last + μ > 0 else { return x }
         for i in 0..<coefficients.count { coefficients[i] *= (last + μ) / (eigenvalues[i] + μ) - 1 }
         return x + basis.times(coefficients)
+    }
+
+    /// (U·diag(ŝ)·Uᵀ + ρI)^q·x for ρ > 0: the inverse for q = −1, its root for q = −½. 4Pk flops.
+    package func regularized(_ x: Vector, by ρ: Double, power q: Double) -> Vector {
+        let rest = pow(ρ, q)
+        var coefficients = basis.transposedTimes(x)
+        for i in 0..<coefficients.count { coefficients[i] *= pow(eigenvalues[i] + ρ, q) - rest }
+        return (rest * x).adding(basis.times(coefficients))
     }
 
     private static func shift(_ Y: inout Matrix, by ν: Double, along Ω: Matrix) {

@@ -1,0 +1,153 @@
+"""Trajectories of AdaHessian and Sophia-H by pytorch_optimizer in float64, fed the signs that Curvature draws.
+
+    python Tests/Reference/diagonal_curvature.py > Tests/Reference/diagonal_curvature.json
+
+The loss is L(W, b) = ½ Σᵢ ‖tanh(Wᵀxᵢ + b) − yᵢ‖² of a layer with r inputs and c outputs, with dyadic x, y and start. The diagonal of its
+Hessian is estimated by D = (1/s) Σⱼ zⱼ ⊙ Hzⱼ, with the signs zⱼ of the stream “adahessian/probes” or “sophia/probes” of the seed, which is
+computed here anew (Philox 4×32 of ten rounds; a sign is the highest bit of a number), and handed to the method as its `hessian`. Of each method:
+W and b (W by rows) after 10 and after 100 steps, and how far they move (‖·‖∞) when each step's are rounded up or down by one unit in the last
+place, the largest of 20 such runs. Spatial averaging is done here: the library has none.
+Needs numpy, torch and pytorch_optimizer.
+"""
+
+import json
+import random
+
+import numpy as np
+import pytorch_optimizer as po
+import torch
+
+rng = random.Random(5)
+SAMPLES = 9
+M64, M32 = (1 << 64) - 1, (1 << 32) - 1
+
+
+class Stream:
+    """RandomStream(seed:name:)."""
+
+    def __init__(self, seed, name):
+        h = 0xCBF29CE484222325
+        for byte in name.encode():
+            h = ((h ^ byte) * 0x100000001B3) & M64
+        z = ((h ^ ((seed * 0x9E3779B97F4A7C15) & M64)) + 0x9E3779B97F4A7C15) & M64
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & M64
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & M64
+        self.key, self.position = z ^ (z >> 31), 0
+
+    def next(self):
+        block, half = divmod(self.position, 2)
+        self.position += 1
+        c = [block & M32, block >> 32, 0, 0]
+        k = [self.key & M32, self.key >> 32]
+        for i in range(10):
+            if i > 0:
+                k = [(k[0] + 0x9E3779B9) & M32, (k[1] + 0xBB67AE85) & M32]
+            p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+            c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & M32, (p0 >> 32) ^ c[3] ^ k[1], p0 & M32]
+        return c[0] | c[1] << 32 if half == 0 else c[2] | c[3] << 32
+
+    def signs(self, n):
+        return np.array([-1.0 if self.next() >> 63 else 1.0 for _ in range(n)])
+
+
+class Layer:
+    def __init__(self, rows, columns):
+        def draw(*shape):
+            return np.array([rng.randint(-16, 16) / 16 for _ in range(int(np.prod(shape)))]).reshape(shape)
+
+        self.rows, self.columns = rows, columns
+        self.x, self.y = draw(SAMPLES, rows), 0.75 * draw(SAMPLES, columns)
+        self.start = draw(rows * columns + columns)
+
+    def split(self, p):
+        n = self.rows * self.columns
+        return p[:n].reshape(self.rows, self.columns), p[n:]
+
+    def gradient(self, p):
+        w, b = self.split(p)
+        t = np.tanh(self.x @ w + b)
+        d = (t - self.y) * (1 - t * t)
+        return np.concatenate([(self.x.T @ d).ravel(), d.sum(axis=0)])
+
+    def product(self, p, v):
+        (w, b), (vw, vb) = self.split(p), self.split(v)
+        t = np.tanh(self.x @ w + b)
+        s = 1 - t * t
+        d = (s * s - 2 * (t - self.y) * t * s) * (self.x @ vw + vb)
+        return np.concatenate([(self.x.T @ d).ravel(), d.sum(axis=0)])
+
+    def averaged(self, d, b):
+        """Means of b consecutive entries of the weights, and of the biases."""
+        blocks = [d[: self.rows * self.columns], d[self.rows * self.columns:]]
+        out = []
+        for block in blocks:
+            for i in range(0, len(block), b):
+                out += [block[i:i + b].mean()] * len(block[i:i + b])
+        return np.array(out)
+
+
+LAYERS = {"square": Layer(4, 4), "wide": Layer(3, 5)}
+
+
+def run(name, make, layer, steps, every=1, probes=1, seed=0, averaging=1, rounded=lambda p: p):
+    stream, p = Stream(seed, f"{name}/probes"), layer.start
+    θ = torch.nn.Parameter(torch.tensor(p.copy()))
+    method = make(θ)
+    for step in range(steps):
+        p = rounded(p)
+        θ.data = torch.tensor(p.copy())
+        θ.grad = torch.tensor(layer.gradient(p))
+        hessian = None
+        if step % every == 0:
+            d = np.zeros_like(p)
+            for _ in range(probes):
+                z = stream.signs(len(p))
+                d += z * layer.product(p, z) / probes
+            hessian = [torch.tensor(layer.averaged(d, averaging))]
+        method.step(hessian=hessian)
+        p = θ.detach().numpy().copy()
+    return p
+
+
+def adahessian(every=1, **settings):
+    return lambda θ: po.AdaHessian([θ], update_period=every, **settings)
+
+
+def sophia(every=10, **settings):
+    return lambda θ: po.SophiaH([θ], update_period=every, **settings)
+
+
+METHODS = {
+    "adahessian": ({"learningRate": 0.05}, adahessian(lr=0.05, eps=1e-4), {}),
+    "adahessian, seldom": (
+        {"learningRate": 0.05, "refresh": 3, "probes": 2, "seed": 7, "weightDecay": 0.125, "hessianPower": 0.5,
+         "curvatureMomentum": 0.99, "epsilon": 1e-3},
+        adahessian(every=3, lr=0.05, betas=(0.9, 0.99), weight_decay=0.125, hessian_power=0.5, eps=1e-3),
+        {"every": 3, "probes": 2, "seed": 7}),
+    "adahessian, averaged": (
+        {"learningRate": 0.05, "averaging": 3}, adahessian(lr=0.05, eps=1e-4), {"averaging": 3}),
+    "sophia": (
+        {"learningRate": 0.5, "curvatureScale": 1, "clip": 0.01}, sophia(lr=0.5, p=0.01), {"every": 10}),
+    "sophia, paper": (
+        {"learningRate": 0.005, "weightDecay": 0.125, "refresh": 4, "probes": 3, "seed": 3, "momentum": 0.9,
+         "curvatureMomentum": 0.95},
+        sophia(every=4, lr=0.5, p=0.01, eps=1e-10, betas=(0.9, 0.95), weight_decay=0.00125),
+        {"every": 4, "probes": 3, "seed": 3}),
+}
+
+if __name__ == "__main__":
+    cases = []
+    for name, (settings, make, options) in METHODS.items():
+        kind = name.split(",")[0]
+        for shape, layer in LAYERS.items():
+            last, moved = run(kind, make, layer, 100, **options), 0.0
+            for _ in range(20):
+                other = run(kind, make, layer, 100, **options,
+                            rounded=lambda p: np.nextafter(p, [np.inf * rng.choice([-1, 1]) for _ in p]))
+                moved = max(moved, float(np.max(np.abs(other - last))))
+            cases.append({"method": name, "layer": shape, "settings": settings,
+                          "after10": run(kind, make, layer, 10, **options).tolist(), "after100": last.tolist(),
+                          "oneUlpMoves": moved})
+    layers = {kind: {"rows": l.rows, "columns": l.columns, "x": l.x.tolist(), "y": l.y.tolist(), "start": l.start.tolist()}
+              for kind, l in LAYERS.items()}
+    print(json.dumps({"layers": layers, "cases": cases}, indent=1))
