@@ -13,6 +13,8 @@ import Testing
             "nystrom-newton-cg",
             "newton", "saddle-free-newton", "cubic-regularization", "trust-region",
             "natural-gradient", "hessian-free", "shampoo", "soap", "muon", "kfac", "ekfac",
+            "subsampled-newton-cg", "subsampled-gauss-newton", "online-l-bfgs", "progressive-l-bfgs", "adahessian", "sophia", "sketchy-sgd",
+            "stochastic-trust-region",
         ] { #expect(names.contains(name)) }
         let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.callbacks
         for entry in entries {
