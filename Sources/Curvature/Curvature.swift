@@ -30,6 +30,7 @@
 @_exported import RunControl
 @_exported import RunStorage
 @_exported import Sampling
+@_exported import StochasticCurvature
 @_exported import StochasticGradient
 @_exported import TestFunctions
 @_exported import TrustRegion
@@ -40,7 +41,7 @@
 public let builtInPlugins: [any Plugin.Type] = [
     NeuralModelsPlugin.self, StochasticGradientPlugin.self, GradientMethodsPlugin.self, QuasiNewtonPlugin.self, LeastSquaresPlugin.self,
     NewtonKrylovPlugin.self, TrustRegionPlugin.self, NaturalGradientPlugin.self, MatrixPreconditionersPlugin.self,
-    KroneckerCurvaturePlugin.self, VarianceReductionPlugin.self,
+    KroneckerCurvaturePlugin.self, VarianceReductionPlugin.self, StochasticCurvaturePlugin.self,
     TestFunctionsPlugin.self, PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, ConvectionPlugin.self,
     ReactionPlugin.self, WavePlugin.self, HeatPlugin.self, FokkerPlanckPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self,
     RegressionPlugin.self, DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,

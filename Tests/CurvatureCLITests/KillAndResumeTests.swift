@@ -53,6 +53,13 @@ import Testing
         Case(
             optimizer: "{name: saga, learningRate: 1e-3, table: batches, batch: {size: 5}}", iterations: 1500, checkpointCadence: 25,
             problem: antiderivative),
+        Case(
+            optimizer: "{name: online-l-bfgs, batch: {size: 64, holding: 2}}", iterations: 1500, checkpointCadence: 25, resampling: 70),
+        Case(
+            optimizer: "{name: subsampled-gauss-newton, batch: {size: 64}, probeBatch: {size: 64, holding: 5}}", iterations: 60,
+            checkpointCadence: 2, resampling: 15),
+        Case(
+            optimizer: "{name: sketchy-sgd, batch: {size: 100}, refresh: 30}", iterations: 1500, checkpointCadence: 25, problem: logistic),
         Case(optimizer: "{name: l-bfgs}", iterations: 150, checkpointCadence: 5, problem: poisson),
         Case(optimizer: "{name: levenberg-marquardt}", iterations: 40, checkpointCadence: 1, problem: poisson),
         Case(optimizer: "{name: adam, batch: {size: 20}}", iterations: 1500, checkpointCadence: 20, problem: antiderivative),

@@ -290,6 +290,12 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         Pairing("l-svrg", "logistic-regression", batch: 20), Pairing("l-svrg", "burgers", batch: 30),
         Pairing("sarah", "logistic-regression", batch: 20), Pairing("sarah", "antiderivative", batch: 3),
         Pairing("saga", "logistic-regression", batch: 20), Pairing("saga", "antiderivative", batch: 3),
+        Pairing("subsampled-newton-cg", "burgers", batch: 30), Pairing("subsampled-newton-cg", "logistic-regression"),
+        Pairing("subsampled-gauss-newton", "burgers", batch: 30), Pairing("subsampled-gauss-newton", "antiderivative", batch: 3),
+        Pairing("online-l-bfgs", "burgers", batch: 30), Pairing("online-l-bfgs", "antiderivative", batch: 4),
+        Pairing("progressive-l-bfgs", "burgers", batch: 30), Pairing("progressive-l-bfgs", "logistic-regression", batch: 16),
+        Pairing("adahessian", "burgers"), Pairing("adahessian", "logistic-regression", batch: 20), Pairing("sophia", "deep-ritz-1d"),
+        Pairing("sophia", "burgers", batch: 30), Pairing("sketchy-sgd", "logistic-regression"),
     ]
 
     @Test(arguments: pairings) func conforms(pairing: Pairing) throws { try pairing.check() }

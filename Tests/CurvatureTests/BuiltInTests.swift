@@ -14,6 +14,8 @@ import Testing
             "newton", "saddle-free-newton", "cubic-regularization", "trust-region",
             "natural-gradient", "hessian-free", "shampoo", "soap", "muon", "kfac", "ekfac", "schedule-free-sgd", "schedule-free-adamw",
             "svrg", "l-svrg", "sarah", "saga",
+            "subsampled-newton-cg", "subsampled-gauss-newton", "online-l-bfgs", "progressive-l-bfgs", "adahessian", "sophia", "sketchy-sgd",
+            "stochastic-trust-region",
         ] { #expect(names.contains(name)) }
         let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.callbacks
         for entry in entries {

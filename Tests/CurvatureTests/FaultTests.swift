@@ -70,6 +70,25 @@ import Testing
         Method("muon", Muon(learningRate: 1e-3), layers: true), Method("kfac", KFAC(), layers: true),
         Method("kfac-automatic", KFAC(stepLength: .automatic(QuadraticModelStep())), layers: true),
         Method("ekfac", EKFAC(), layers: true),
+        Method(
+            "subsampled-newton-cg",
+            SubsampledNewtonCG(batch: BatchSettings(size: 20), curvatureBatch: BatchSettings(size: 12), sampleSize: NormTest(tolerance: 1)),
+            samples: true),
+        Method(
+            "subsampled-gauss-newton",
+            SubsampledGaussNewton(batch: BatchSettings(size: 20), probeBatch: BatchSettings(size: 16, holding: 3)), layers: true),
+        Method("subsampled-kernel", SubsampledGaussNewton(batch: BatchSettings(size: 20, holding: 2), solver: .kernel), layers: true),
+        Method("online-l-bfgs", OnlineLBFGS(batch: BatchSettings(size: 20)), samples: true),
+        Method("online-l-bfgs-same", OnlineLBFGS(batch: BatchSettings(size: 20), pairs: .sameSample), samples: true),
+        Method("progressive-l-bfgs", ProgressiveLBFGS(batch: BatchSettings(size: 16)), samples: true),
+        Method("adahessian", AdaHessian(learningRate: 1e-2)), Method("sophia", Sophia()),
+        Method(
+            "sketchy-sgd", SketchySGD(batch: BatchSettings(size: 20), curvatureBatch: BatchSettings(size: 30), refresh: 2), samples: true),
+        Method(
+            "stochastic-trust-region",
+            StochasticTrustRegion(
+                batch: BatchSettings(size: 20), curvatureBatch: BatchSettings(size: 12), probeBatch: BatchSettings(size: 20)),
+            samples: true),
         Method("clipped", Clipped(Adam(learningRate: 1e-2), norm: 1)),
         Method("averaged", Averaged(Adam(learningRate: 1e-2), .mean(after: 1))),
         Method("plateau", Plateau(Adam(learningRate: 1e-2), PlateauSettings(factor: 0.5, patience: 0))),
