@@ -292,10 +292,11 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         Pairing("saga", "logistic-regression", batch: 20), Pairing("saga", "antiderivative", batch: 3),
         Pairing("subsampled-newton-cg", "burgers", batch: 30), Pairing("subsampled-newton-cg", "logistic-regression"),
         Pairing("subsampled-gauss-newton", "burgers", batch: 30), Pairing("subsampled-gauss-newton", "antiderivative", batch: 3),
-        Pairing("online-l-bfgs", "burgers", batch: 30), Pairing("online-l-bfgs", "antiderivative", batch: 4),
+        Pairing("online-l-bfgs", "logistic-regression", batch: 20), Pairing("stochastic-trust-region", "logistic-regression"),
         Pairing("progressive-l-bfgs", "burgers", batch: 30), Pairing("progressive-l-bfgs", "logistic-regression", batch: 16),
         Pairing("adahessian", "burgers"), Pairing("adahessian", "logistic-regression", batch: 20), Pairing("sophia", "deep-ritz-1d"),
         Pairing("sophia", "burgers", batch: 30), Pairing("sketchy-sgd", "logistic-regression"),
+        Pairing("stochastic-trust-region", "burgers"),
     ]
 
     @Test(arguments: pairings) func conforms(pairing: Pairing) throws { try pairing.check() }

@@ -170,7 +170,9 @@ private enum Clashing: Plugin {
         #expect(preflight.stages.map(\.bytes) == [nil, 32])
         #expect(preflight.description.contains("P = 2 parameters, N = 2 residuals"))
         #expect(preflight.stages.map(\.square) == [nil, .fromJacobian(.kernel, residuals: 2, parameters: 2)])
-        #expect(preflight.description.contains("of which JJᵀ from J: 8 flop, until"))
+        #expect(
+            preflight.description.contains("of which JJᵀ from J: 8 flop, blind to singular values of J below 1.49e-8 of the largest, until")
+        )
         let error = #expect(throws: MemoryError.self) { try pipeline.preflight(memory: 31) }
         #expect(error?.stage == "finish" && error?.bytes == 32 && error?.available == 31)
         #expect(error?.description.contains("newton would hold") == true)

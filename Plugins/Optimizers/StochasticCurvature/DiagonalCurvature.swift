@@ -203,7 +203,8 @@ public struct DiagonalCurvatureState: OptimizerState, Equatable {
 /// Source: Yao, Gholami, Shen, Mustafa, Keutzer & Mahoney, AAAI 2021, arXiv:2006.00719.
 public struct AdaHessian: DiagonalCurvatureMethod {
     public var model = CurvatureModel.hessian
-    public var learningRate = 0.1
+    /// η > 0. The authors' 0.1 … 0.15 are for entries whose D is averaged over convolutions.
+    public var learningRate = 0.01
     public var momentum = 0.9
     public var curvatureMomentum = 0.999
     /// ε ≥ 0.

@@ -22,5 +22,11 @@ public struct SquarePlan: Sendable, Hashable, CustomStringConvertible {
         return SquarePlan(square, form: "from J", flops: square == .gramian ? n * p * p : n * n * p)
     }
 
-    public var description: String { "\(square == .gramian ? "JᵀJ" : "JJᵀ") \(form): \(operations(flops))" }
+    /// Singular values of J below this share of the largest are lost in the rounding of either square: 2⁻²⁶. A step that is damped by λ is good to about
+    /// 2⁻⁵²·σ₁²/λ; a factorisation of J itself (`gauss-newton`, Levenberg–Marquardt's solvers `jacobian` and `svd`) reaches 2⁻⁵².
+    public static let resolution = 0x1p-26
+
+    public var description: String {
+        "\(square == .gramian ? "JᵀJ" : "JJᵀ") \(form): \(operations(flops)), blind to singular values of J below \(short(Self.resolution)) of the largest"
+    }
 }
