@@ -66,7 +66,7 @@ let optimizers = [
         tests: ["OptimizationTesting", "NewtonFixtures", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Poisson"]),
     Row(
         "MatrixPreconditioners", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Optimizers",
-        tests: ["OptimizationTesting", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Poisson"]),
+        tests: ["OptimizationTesting", "NewtonFixtures", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Poisson"]),
     Row(
         "VarianceReduction", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Optimizers",
         tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton", "Classification"]),

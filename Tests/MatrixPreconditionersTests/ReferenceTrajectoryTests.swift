@@ -1,6 +1,7 @@
 import Foundation
 import LinearAlgebra
 import MatrixPreconditioners
+import NewtonFixtures
 import OptimizationCore
 import Testing
 
@@ -35,39 +36,13 @@ import Testing
             }
         }
 
-        var layers: [String: Layer]
+        var layers: [String: TanhLayer]
         var cases: [Case]
 
         static func read() throws -> Reference {
             let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
                 .appendingPathComponent("Reference/matrix_preconditioners.json")
             return try JSONDecoder().decode(Reference.self, from: Data(contentsOf: file))
-        }
-    }
-
-    /// ½ Σᵢ ‖tanh(Wᵀxᵢ + b) − yᵢ‖².
-    struct Layer: DifferentiableProblem, Decodable {
-        var rows, columns: Int
-        var x, y: [[Double]]
-        var start: [Double]
-
-        var name: String { "layer" }
-        var identity: Setting { .scalar(name) }
-        var layout: ParameterLayout { ParameterLayout([("weights", [rows, columns]), ("biases", [columns])]) }
-        func initialParameters(from random: inout RandomStream) -> Parameters { Parameters(layout: layout, values: Vector(start)) }
-        func loss(at θ: Vector) -> LossValue { lossAndGradient(at: θ).loss }
-        func lossAndGradient(at θ: Vector) -> Evaluation {
-            var (loss, gradient) = (0.0, Vector.zeros(θ.count))
-            for (x, y) in zip(x, y) {
-                for j in 0..<columns {
-                    let t = tanh((0..<rows).reduce(θ[rows * columns + j]) { $0 + x[$1] * θ[$1 * columns + j] })
-                    let d = (t - y[j]) * (1 - t * t)
-                    loss += 0.5 * (t - y[j]) * (t - y[j])
-                    for i in 0..<rows { gradient[i * columns + j] += d * x[i] }
-                    gradient[rows * columns + j] += d
-                }
-            }
-            return Evaluation(loss: LossValue(loss), gradient: gradient)
         }
     }
 
@@ -88,7 +63,7 @@ import Testing
         #expect(followed == Set(registry.optimizers.map(\.name)), "a method without a reference")
     }
 
-    private func follow<M: FirstOrderMethod>(_ method: M, on layer: Layer, _ expected: Reference.Case) throws {
+    private func follow<M: FirstOrderMethod>(_ method: M, on layer: TanhLayer, _ expected: Reference.Case) throws {
         var state = try method.start(on: layer, from: Parameters(layout: layer.layout, values: Vector(layer.start)))
         // SOAP's first gradient is for its bases alone, and the reference counts that as a step too.
         for step in 1...100 {

@@ -16,9 +16,9 @@ import random
 import numpy as np
 import pytorch_optimizer as po
 import torch
+from tanh_layer import TanhLayer
 
 rng = random.Random(5)
-SAMPLES = 9
 M64, M32 = (1 << 64) - 1, (1 << 32) - 1
 
 
@@ -50,24 +50,10 @@ class Stream:
         return np.array([-1.0 if self.next() >> 63 else 1.0 for _ in range(n)])
 
 
-class Layer:
-    def __init__(self, rows, columns):
-        def draw(*shape):
-            return np.array([rng.randint(-16, 16) / 16 for _ in range(int(np.prod(shape)))]).reshape(shape)
-
-        self.rows, self.columns = rows, columns
-        self.x, self.y = draw(SAMPLES, rows), 0.75 * draw(SAMPLES, columns)
-        self.start = draw(rows * columns + columns)
-
-    def split(self, p):
-        n = self.rows * self.columns
-        return p[:n].reshape(self.rows, self.columns), p[n:]
-
+class Layer(TanhLayer):
     def gradient(self, p):
-        w, b = self.split(p)
-        t = np.tanh(self.x @ w + b)
-        d = (t - self.y) * (1 - t * t)
-        return np.concatenate([(self.x.T @ d).ravel(), d.sum(axis=0)])
+        w, b = super().gradient(p)
+        return np.concatenate([w.ravel(), b])
 
     def product(self, p, v):
         (w, b), (vw, vb) = self.split(p), self.split(v)
@@ -86,7 +72,7 @@ class Layer:
         return np.array(out)
 
 
-LAYERS = {"square": Layer(4, 4), "wide": Layer(3, 5)}
+LAYERS = {"square": Layer(rng, 4, 4), "wide": Layer(rng, 3, 5)}
 
 
 def run(name, make, layer, steps, every=1, probes=1, seed=0, averaging=1, rounded=lambda p: p):

@@ -22,33 +22,12 @@ import pytorch_optimizer as po
 import torch
 from pytorch_optimizer.optimizer.muon import base as muon_base
 from pytorch_optimizer.optimizer.utils.graft import LayerWiseGrafting
+from tanh_layer import TanhLayer
 
 jax.config.update("jax_enable_x64", True)
 rng = random.Random(2)
-SAMPLES = 9
 
-
-class Layer:
-    def __init__(self, rows, columns):
-        def draw(*shape):
-            return np.array([rng.randint(-16, 16) / 16 for _ in range(int(np.prod(shape)))]).reshape(shape)
-
-        self.rows, self.columns = rows, columns
-        self.x, self.y = draw(SAMPLES, rows), 0.75 * draw(SAMPLES, columns)
-        self.start = draw(rows * columns + columns)
-
-    def split(self, p):
-        n = self.rows * self.columns
-        return p[:n].reshape(self.rows, self.columns), p[n:]
-
-    def gradient(self, p):
-        w, b = self.split(p)
-        t = np.tanh(self.x @ w + b)
-        d = (t - self.y) * (1 - t * t)
-        return self.x.T @ d, d.sum(axis=0)
-
-
-LAYERS = {"square": Layer(4, 4), "wide": Layer(3, 5), "tall": Layer(5, 3)}
+LAYERS = {"square": TanhLayer(rng, 4, 4), "wide": TanhLayer(rng, 3, 5), "tall": TanhLayer(rng, 5, 3)}
 muon_in_double = functools.partial(muon_base.zero_power_via_newton_schulz_5, dtype=torch.float64)
 
 

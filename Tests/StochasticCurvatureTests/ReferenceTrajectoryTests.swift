@@ -1,5 +1,6 @@
 import Foundation
 import LinearAlgebra
+import NewtonFixtures
 import OptimizationCore
 import StochasticCurvature
 import Testing
@@ -15,67 +16,13 @@ import Testing
             var oneUlpMoves: Double
         }
 
-        var layers: [String: Layer]
+        var layers: [String: TanhLayer]
         var cases: [Case]
 
         static func read() throws -> Reference {
             let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
                 .appendingPathComponent("Reference/diagonal_curvature.json")
             return try JSONDecoder().decode(Reference.self, from: Data(contentsOf: file))
-        }
-    }
-
-    /// ½ Σᵢ ‖tanh(Wᵀxᵢ + b) − yᵢ‖².
-    struct Layer: TwiceDifferentiableProblem, Decodable {
-        var rows, columns: Int
-        var x, y: [[Double]]
-        var start: [Double]
-
-        var name: String { "layer" }
-        var identity: Setting { .scalar(name) }
-        var layout: ParameterLayout { ParameterLayout([("weights", [rows, columns]), ("biases", [columns])]) }
-        func initialParameters(from random: inout RandomStream) -> Parameters { Parameters(layout: layout, values: Vector(start)) }
-        func loss(at θ: Vector) -> LossValue { lossAndGradient(at: θ).loss }
-        func lossAndGradient(at θ: Vector) -> Evaluation {
-            var loss = 0.0
-            let gradient = gathered { sample, j in
-                let t = tanh(sum(θ, sample, j))
-                loss += 0.5 * (t - y[sample][j]) * (t - y[sample][j])
-                return (t - y[sample][j]) * (1 - t * t)
-            }
-            return Evaluation(loss: LossValue(loss), gradient: gradient)
-        }
-        func hessian(at θ: Vector) -> any HessianOperator { LayerHessian(layer: self, θ: θ) }
-
-        /// What sample puts into output j.
-        func sum(_ θ: Vector, _ sample: Int, _ j: Int) -> Double {
-            (0..<rows).reduce(θ[rows * columns + j]) { $0 + x[sample][$1] * θ[$1 * columns + j] }
-        }
-
-        /// The derivatives of the outputs gathered in the parameters.
-        func gathered(_ derivative: (_ sample: Int, _ output: Int) -> Double) -> Vector {
-            var gradient = Vector.zeros(rows * columns + columns)
-            for sample in x.indices {
-                for j in 0..<columns {
-                    let d = derivative(sample, j)
-                    for i in 0..<rows { gradient[i * columns + j] += d * x[sample][i] }
-                    gradient[rows * columns + j] += d
-                }
-            }
-            return gradient
-        }
-    }
-
-    struct LayerHessian: HessianOperator {
-        var layer: Layer
-        var θ: Vector
-        var parameterCount: Int { θ.count }
-        func product(_ v: Vector) -> Vector {
-            layer.gathered { sample, j in
-                let t = tanh(layer.sum(θ, sample, j))
-                let s = 1 - t * t
-                return (s * s - 2 * (t - layer.y[sample][j]) * t * s) * layer.sum(v, sample, j)
-            }
         }
     }
 
@@ -99,7 +46,7 @@ import Testing
         #expect(followed == ["adahessian", "sophia"])
     }
 
-    private func follow<M: DiagonalCurvatureMethod>(_ method: M, on layer: Layer, _ expected: Reference.Case) throws {
+    private func follow<M: DiagonalCurvatureMethod>(_ method: M, on layer: TanhLayer, _ expected: Reference.Case) throws {
         var state = try method.start(on: layer, from: Parameters(layout: layer.layout, values: Vector(layer.start)))
         for step in 1...100 {
             #expect(try method.step(&state, on: layer).verdict == .accepted)
