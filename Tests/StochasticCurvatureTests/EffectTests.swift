@@ -285,6 +285,8 @@ import Testing
             largest = max(largest, state.probe.sizes[0])
         }
         #expect(accepted >= 5 && rejected >= 5 && largest > 30, "\(accepted), \(rejected), \(largest)")
+        let Δ = try #require(state.radius)
+        #expect(method.shortenSteps(&state) && state.radius == 0.1 * Δ)
         method.batch.holding = 2
         #expect(throws: ConfigurationError.self) { try method.validated() }
     }
