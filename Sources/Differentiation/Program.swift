@@ -209,7 +209,7 @@ public struct Program: Sendable {
                     vector[entries + block.term] += body(pass, vector)
                 }
             }
-            let portion = 4096
+            let portion = 512  // small, so that all threads share the sum and none falls asleep over it
             parallelFor(count: (entries + portion - 1) / portion) { index, _ in
                 let (low, length) = (index * portion, min(portion, entries - index * portion))
                 (sumBase + low).update(repeating: 0, count: length)
