@@ -40,16 +40,31 @@ size_t ck_vector_shards(size_t n) {
     }                                                         \
     return sum;
 
+#define MOMENTS                                                                         \
+    for (size_t i = 0; i < n; i++) {                                                    \
+        double mean = rule.keep1 * m[i] + (1 - rule.keep1) * g[i];                      \
+        double square = rule.keep2 * v[i] + (1 - rule.keep2) * g[i] * g[i];             \
+        double scale = __builtin_elementwise_sqrt(rule.square * square) + rule.epsilon; \
+        double step = (rule.mean * mean + rule.gradient * g[i]) / scale;                \
+        m[i] = mean;                                                                    \
+        v[i] = square;                                                                  \
+        g[i] = scale > 0 ? step : 0;                                                    \
+    }
+
 #define ARGUMENTS_DOT size_t n, const double *x, const double *z
 #define ARGUMENTS_UPDATE size_t n, double c, double *restrict y, double a, const double *restrict x, const double *restrict z
+#define ARGUMENTS_MOMENTS size_t n, ck_moments rule, double *restrict g, double *restrict m, double *restrict v
 
 static double dot_baseline(ARGUMENTS_DOT) { DOT }
 static double update_baseline(ARGUMENTS_UPDATE) { UPDATE_DOT }
+static void moments_baseline(ARGUMENTS_MOMENTS) { MOMENTS }
 #if defined(__x86_64__)
 AVX2 static double dot_avx2(ARGUMENTS_DOT) { DOT }
 AVX2 static double update_avx2(ARGUMENTS_UPDATE) { UPDATE_DOT }
+AVX2 static void moments_avx2(ARGUMENTS_MOMENTS) { MOMENTS }
 AVX512 static double dot_avx512(ARGUMENTS_DOT) { DOT }
 AVX512 static double update_avx512(ARGUMENTS_UPDATE) { UPDATE_DOT }
+AVX512 static void moments_avx512(ARGUMENTS_MOMENTS) { MOMENTS }
 #endif
 
 static double dot(ARGUMENTS_DOT) {
@@ -66,6 +81,14 @@ static double update(ARGUMENTS_UPDATE) {
     if (ck_simd_level() == CK_AVX2) return update_avx2(n, c, y, a, x, z);
 #endif
     return update_baseline(n, c, y, a, x, z);
+}
+
+static void moments(ARGUMENTS_MOMENTS) {
+#if defined(__x86_64__)
+    if (ck_simd_level() == CK_AVX512) return moments_avx512(n, rule, g, m, v);
+    if (ck_simd_level() == CK_AVX2) return moments_avx2(n, rule, g, m, v);
+#endif
+    moments_baseline(n, rule, g, m, v);
 }
 
 static size_t start(const job *job_, size_t shard) { return job_->n * shard / job_->shards; }
@@ -101,4 +124,23 @@ double ck_vector_dot(size_t n, const double *x, const double *z, double *partial
 double ck_vector_update_dot(size_t n, double c, double *y, double a, const double *x, const double *z, double *partial) {
     job job_ = {.n = n, .shards = ck_vector_shards(n), .c = c, .a = a, .y = y, .x = x, .z = z, .partial = partial};
     return run(&job_, update_shard);
+}
+
+typedef struct {
+    size_t n, shards;
+    ck_moments rule;
+    double *g, *m, *v;
+} moments_job;
+
+static void moments_shard(void *context, size_t shard, int worker) {
+    (void)worker;
+    const moments_job *job_ = context;
+    size_t first = job_->n * shard / job_->shards, end = job_->n * (shard + 1) / job_->shards;
+    moments(end - first, job_->rule, job_->g + first, job_->m + first, job_->v + first);
+}
+
+void ck_vector_moments(size_t n, ck_moments rule, double *g, double *m, double *v) {
+    moments_job job_ = {.n = n, .shards = ck_vector_shards(n), .rule = rule, .g = g, .m = m, .v = v};
+    if (job_.shards == 1) moments_shard(&job_, 0, 0);
+    else ck_parallel_for(job_.shards, moments_shard, &job_);
 }

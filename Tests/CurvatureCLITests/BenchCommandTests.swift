@@ -163,6 +163,25 @@ import Testing
         for key in ["GBs", "readingGBs", "fractionOfReading", "updateGBs"] { #expect(try #require(report[key] as? Double) > 0, "\(key)") }
     }
 
+    /// Adam holds two vectors: with the gradient, 6·8 bytes a parameter. A matrix is one block.
+    @Test func update() throws {
+        let adam = try json(["update", "adam", "--rows", "300"])
+        #expect((adam["rows"] as? Int, adam["columns"] as? Int, adam["bytes"] as? Int) == (300, 1, 300 * 48))
+        #expect(adam["flops"] as? Double == 3_000)
+        let muon = try json(["update", "muon", "--rows", "12", "--columns", "8"])
+        #expect(muon["bytes"] as? Int == 12 * 8 * 32)
+        for report in [adam, muon] {
+            try checkSeconds(report)
+            for key in ["readingGBs", "dgemmGflops", "fractionOfReading", "fractionOfDgemm"] {
+                #expect(try #require(report[key] as? Double) > 0, "\(key)")
+            }
+        }
+        let quasiNewton = try tool.run(["bench", "update", "l-bfgs"])
+        #expect(quasiNewton.status != 0 && quasiNewton.errors.contains("take a first-order method"))
+        let empty = try tool.run(["bench", "update", "adam", "--rows", "0"])
+        #expect(empty.status != 0 && empty.errors.contains("--rows"))
+    }
+
     @Test func deepONet() throws {
         let path = folder.appendingPathComponent("operator.h5").path
         defer { try? FileManager.default.removeItem(at: folder) }

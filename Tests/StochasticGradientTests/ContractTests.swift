@@ -5,8 +5,8 @@ import Testing
 
 @Suite struct ContractTests {
     /// At a rate of 1e-2 a parameter moves by 20 at most: where the answer is farther away, or lies behind a long valley, Adam is not there
-    /// yet. Measured, and rounded up by half an order or more. On Gauss's function the
-    /// constant rate throws it back now and then, from 1e-11 to a tenth of the start, at steps that depend on last bits: there the rate falls.
+    /// yet. Measured, and rounded up by half an order or more. On Gauss's function and on Chebyquad the constant rate throws it back now and
+    /// then, from 1e-11 to a tenth of the start and from 1e-7 to a hundredth, at steps that depend on last bits: there the rate falls.
     static let accuracy = DeclaredAccuracy(
         0.01, within: 2000,
         except: [
@@ -19,7 +19,7 @@ import Testing
         ])
 
     @Test(arguments: ZooProblem.all) func adam(problem: ZooProblem) throws {
-        let isThrownBack = problem.name.hasPrefix("gaussian")
+        let isThrownBack = problem.name.hasPrefix("gaussian") || problem.name.hasPrefix("chebyquad")
         let adam = isThrownBack ? Adam(learningRate: 1e-2, schedule: ExponentialDecay(rate: 0.5, every: 200)) : Adam(learningRate: 1e-2)
         try OptimizerConformance.check(adam, on: problem, reaching: Self.accuracy)
     }

@@ -115,37 +115,6 @@ extension BlockwiseMethod {
 /// 1/(1 − βᵏ): what a running mean that began at zero is short of after k steps.
 func correction(_ β: Double, after step: Int) -> Double { 1 / (1 - pow(β, Double(step))) }
 
-extension Vector {
-    /// self ← β·self + (1 − β)·x.
-    mutating func average(in x: Vector, keeping β: Double) {
-        scale(by: β)
-        add(x, scaledBy: 1 - β)
-    }
-
-    /// self ← β·self + (1 − β)·x², entrywise.
-    mutating func average(squaresOf x: Vector, keeping β: Double) {
-        precondition(x.count == count, "squares of \(x.count) entries for \(count)")
-        for i in 0..<count { self[i] = β * self[i] + (1 - β) * x[i] * x[i] }
-    }
-
-    /// α·x/(√v + ε) entrywise, and 0 where that is 0/0.
-    func scaled(_ α: Double, byRootsOf v: Vector, factor: Double = 1, _ ε: Double) -> Vector {
-        Vector(
-            zip(self, v).map { x, v in
-                let scale = (factor * v).squareRoot() + ε
-                return scale > 0 ? α * x / scale : 0
-            })
-    }
-}
-
-extension Matrix {
-    /// self ← β·self + α·x.
-    mutating func accumulate(_ x: Matrix, keeping β: Double, adding α: Double) {
-        precondition(rows == x.rows && columns == x.columns, "\(x.rows) × \(x.columns) into \(rows) × \(columns)")
-        for i in elements.indices { elements[i] = β * elements[i] + α * x.elements[i] }
-    }
-}
-
 extension Archive {
     /// A matrix that may be missing.
     func matrixIfPresent(_ name: String) throws -> Matrix? { self[name] == nil ? nil : try matrix(name) }

@@ -167,15 +167,15 @@ public struct Shampoo: BlockwiseMethod, Configurable {
             block.columnSide?.refresh()
             block.rowSide?.refresh()
         }
-        let grafted: Vector
+        var grafted = g
         switch grafting {
-        case .none, .sgd: grafted = g
+        case .none, .sgd: break
         case .adagrad:
             for i in 0..<g.count { block.square[i] += g[i] * g[i] }
-            grafted = g.scaled(1, byRootsOf: block.square, 1e-10)
+            grafted.scale(by: 1, overRootsOf: block.square, plus: 1e-10)
         case .rmsprop:
             for i in 0..<g.count { block.square[i] = β2 * block.square[i] + fresh * g[i] * g[i] }
-            grafted = g.scaled(1, byRootsOf: block.square, 1e-10)
+            grafted.scale(by: 1, overRootsOf: block.square, plus: 1e-10)
         }
         var direction = grafted
         if let columnSide = block.columnSide, let rowSide = block.rowSide {

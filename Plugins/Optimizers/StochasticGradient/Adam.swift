@@ -40,12 +40,9 @@ public struct Adam: MomentMethod {
 
     public func update(_ gradient: inout Vector, at parameters: Vector, step: Int, memory: inout AdamMemory) {
         let (β1, β2, ε, η) = (momentum, squareMomentum, epsilon, rate(at: step))
-        let (c1, c2) = (correction(β1, after: step), correction(β2, after: step))
-        forEachEntry(&gradient, &memory.mean, &memory.meanSquare) { g, m, v in
-            m = β1 * m + (1 - β1) * g
-            v = β2 * v + (1 - β2) * g * g
-            g = scaled(η * m * c1, byRootOf: v * c2, ε)
-        }
+        gradient.updateMoments(
+            mean: &memory.mean, keeping: β1, meanSquare: &memory.meanSquare, keeping: β2, η * correction(β1, after: step),
+            rootOf: correction(β2, after: step), plus: ε)
     }
 }
 
@@ -100,11 +97,9 @@ public struct NAdam: MomentMethod {
     public func update(_ gradient: inout Vector, at parameters: Vector, step: Int, memory: inout AdamMemory) {
         let (β1, β2, ε, η) = (momentum, squareMomentum, epsilon, rate(at: step))
         let (now, next, c2) = (correction(β1, after: step), correction(β1, after: step + 1), correction(β2, after: step))
-        forEachEntry(&gradient, &memory.mean, &memory.meanSquare) { g, m, v in
-            m = β1 * m + (1 - β1) * g
-            v = β2 * v + (1 - β2) * g * g
-            g = scaled(η * (β1 * m * next + (1 - β1) * g * now), byRootOf: v * c2, ε)
-        }
+        gradient.updateMoments(
+            mean: &memory.mean, keeping: β1, meanSquare: &memory.meanSquare, keeping: β2, η * β1 * next, η * (1 - β1) * now,
+            rootOf: c2, plus: ε)
     }
 }
 

@@ -8,8 +8,9 @@ struct BenchFactorization: ParsableCommand {
         commandName: "factorization", abstract: "Time dense products and factorisations.",
         discussion: """
             For a random matrix A with m rows and n columns: AᵀA (n²m operations), AAᵀ (m²n), the Cholesky factorisation of AᵀA + I (n³/3) and
-            a solve with it (2n²), QR of A (2k²(max(m, n) − k/3), k = min(m, n)), and QR of R over a diagonal (2k³/3). The peak is the best
-            product of two 2000 × 2000 matrices in the same run, its columns shared among as many single-threaded dgemm as there are threads.
+            a solve with it (2n²), QR of A (2k²(max(m, n) − k/3), k = min(m, n)), and QR of R over a diagonal (2k³/3). A product of two
+            2000 × 2000 matrices, its columns shared among as many single-threaded dgemm as there are threads, is timed before each repetition:
+            “of dgemm” is the median of the paired ratios of rates, in brackets the best repetition's rate to the best product's.
             """)
 
     @Option(help: "Rows of A.")
@@ -53,16 +54,16 @@ struct BenchFactorization: ParsableCommand {
         var rows: [FactorizationReport.Row] = []
         func time(_ name: String, flops: Double, _ body: () throws -> Void) rethrows {
             try body()
-            var seconds: [Double] = []
+            var times: [Double] = []
+            var shares: [Double] = []
             for _ in 0..<repeats {
                 // The product is measured beside every repetition, so that both meet the same machine.
-                product.measure()
-                let start = ContinuousClock.now
-                try body()
-                seconds.append(start.duration(to: .now).inSeconds)
+                let rate = product.measure()
+                times.append(try seconds(of: body))
+                shares.append(flops / times[times.count - 1] / 1e9 / rate)
             }
-            seconds.sort()
-            rows.append(.init(name: name, flops: flops, medianSeconds: seconds[repeats / 2], minSeconds: seconds[0]))
+            let (seconds, share) = (Seconds(times), Seconds(shares).median)
+            rows.append(.init(name: name, flops: flops, medianSeconds: seconds.median, minSeconds: seconds.min, fractionOfDgemm: share))
         }
         time("gram", flops: n * n * m) { _ = a.gram }
         time("outerGram", flops: m * m * n) { _ = a.outerGram }
@@ -74,7 +75,7 @@ struct BenchFactorization: ParsableCommand {
         }
         for index in rows.indices {
             rows[index].gflops = rows[index].flops / rows[index].minSeconds / 1e9
-            rows[index].fractionOfDgemm = rows[index].gflops / product.best
+            rows[index].bestFractionOfDgemm = rows[index].gflops / product.best
         }
         return FactorizationReport(
             rows: self.rows, columns: columns, threads: ThreadPool.threadCount, repeats: repeats, openBLAS: KernelIdentity.openBLAS,
@@ -86,9 +87,11 @@ struct FactorizationReport: Encodable {
     struct Row: Encodable {
         var name: String
         var flops, medianSeconds, minSeconds: Double
+        /// The median of the rates as fractions of that of the matrix product just before.
+        var fractionOfDgemm: Double
         /// The rate of the best repetition, and its fraction of the best matrix product.
         var gflops = 0.0
-        var fractionOfDgemm = 0.0
+        var bestFractionOfDgemm = 0.0
     }
 
     var rows, columns, threads, repeats: Int
@@ -102,13 +105,14 @@ struct FactorizationReport: Encodable {
             ([head]
             + measurements.map {
                 "\($0.name.padding(toLength: 16, withPad: " ", startingAt: 0))median \(short($0.medianSeconds * 1e3)) ms, min "
-                    + "\(short($0.minSeconds * 1e3)) ms, \(short($0.gflops)) GFLOP/s (\(short(100 * $0.fractionOfDgemm)) %)"
+                    + "\(short($0.minSeconds * 1e3)) ms, \(short($0.gflops)) GFLOP/s, \(short(100 * $0.fractionOfDgemm)) % of dgemm "
+                    + "[\(short(100 * $0.bestFractionOfDgemm)) %]"
             }).joined(separator: "\n")
     }
 }
 
 /// The best rate, in GFLOP/s, of one product of 2000 × 2000 matrices whose columns are shared among the threads.
-private final class ReferenceProduct {
+final class ReferenceProduct {
     private let n = 2000
     private let a: Matrix
     private var c: Matrix
@@ -119,7 +123,8 @@ private final class ReferenceProduct {
         c = .zeros(n, n)
     }
 
-    func measure() {
+    /// Times one product and returns its rate.
+    func measure() -> Double {
         let (n, shares) = (n, ThreadPool.threadCount)
         let start = ContinuousClock.now
         a.elements.withUnsafeBufferPointer { a in
@@ -132,6 +137,8 @@ private final class ReferenceProduct {
                 }
             }
         }
-        best = max(best, 2 * Double(n * n * n) / start.duration(to: .now).inSeconds / 1e9)
+        let rate = 2 * Double(n * n * n) / start.duration(to: .now).inSeconds / 1e9
+        best = max(best, rate)
+        return rate
     }
 }
