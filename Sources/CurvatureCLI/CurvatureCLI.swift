@@ -46,6 +46,6 @@ struct Root: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             RunCommand.self, ResumeCommand.self, ListCommand.self, InspectCommand.self, EvaluateCommand.self, PredictCommand.self,
-            PlotCommand.self, SpectrumCommand.self, ProfileCommand.self, BenchCommand.self, NewCommand.self,
+            PlotCommand.self, CompareCommand.self, SpectrumCommand.self, ProfileCommand.self, BenchCommand.self, NewCommand.self,
         ])
 }

@@ -17,6 +17,8 @@ package struct RunHistory {
 
     package var iteration: [Double]
     package var seconds: [Double]
+    /// Of the objective so far, in full-problem equivalents.
+    package var evaluations: [Double]
     package var loss: Curve
     package var error: [Double]
     package var stages: [StageMark]
@@ -28,7 +30,7 @@ package struct RunHistory {
             return try file.reals(name, in: .trajectory)
         }
         iteration = try column("iteration")
-        (seconds, error) = (try column("seconds"), try column("referenceError"))
+        (seconds, evaluations, error) = (try column("seconds"), try column("evaluations"), try column("referenceError"))
         loss = RunHistory.curve(ofLoss: try column("loss"))
         stages = []
         if !error.contains(where: \.isFinite) { try addErrorsOfStages(in: file) }

@@ -81,11 +81,7 @@ struct SeedSeries {
                 name, number(errors[keyPath: quartile]), number(losses[keyPath: quartile]), number(seconds[keyPath: quartile]), "",
             ])
         }
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            row.indices.map { $0 == row.count - 1 ? row[$0] : row[$0].padded(to: widths[$0]) }.joined(separator: "  ")
-                .trimmingSuffix(while: { $0 == " " })
-        }.joined(separator: "\n")
+        return TextTable.text(rows)
     }
 
     /// The worst run's outcome, medians in place of a single run's numbers, their quartiles, and every run.
@@ -100,12 +96,5 @@ struct SeedSeries {
             ],
             "runs": .list(runs.map { JSONReport($0.result, seed: $0.seed, directory: $0.directory) }),
         ]
-    }
-}
-
-extension String {
-    fileprivate func trimmingSuffix(while unwanted: (Character) -> Bool) -> String {
-        guard let last = lastIndex(where: { !unwanted($0) }) else { return "" }
-        return String(self[...last])
     }
 }
