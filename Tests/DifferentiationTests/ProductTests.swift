@@ -30,6 +30,17 @@ extension Engine {
             #expect(cost(.automatic) <= min(cost(.explicit), cost(.structured)))
         }
 
+        /// J too large for one panel of 64 MB: with many rows it comes in two passes; with few, for which a pass is dear beside the products,
+        /// in four where panels of 64 MB would take eight.
+        @Test(arguments: [(points: 2_600, width: 40, depth: 3, passes: 2), (points: 20, width: 800, depth: 2, passes: 4)])
+        func outerMatrixInPanels(points: Int, width: Int, depth: Int, passes: Int) {
+            let (program, θ) = ProgramTests.burgers(points: points, hidden: Array(repeating: width, count: depth))
+            let jacobian = program.jacobian(at: θ)
+            #expect(8 * jacobian.rows * jacobian.columns > 64 << 20)
+            #expect(jacobian.outerMatrixPasses(form: .explicit) == passes)
+            #expect(Self.close(jacobian.outerMatrix(form: .explicit), jacobian.jacobian().outerGram))
+        }
+
         /// The structured form has the same bits on any number of threads.
         @Test func structuredFormOnThreads() {
             let before = ThreadPool.threadCount

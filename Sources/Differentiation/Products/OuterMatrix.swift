@@ -53,15 +53,20 @@ extension ProgramJacobian {
         let (node, n) = (program.layers.nodes[l], Double(rows))
         guard structured, let shape = node.layer.denseShape else { return n * n * Double(node.parameters.clamped(to: block).count) }
         // Σ over pairs of rows of the pairs of their channels.
-        let channels = program.compiled.reduce(0.0) { $0 + Double($1.residualTotal * $1.arity * $1.rules.space.count) }
-        return channels * channels * (Double(shape.inputs + shape.outputs) + 1)
+        return channelRows * channelRows * (Double(shape.inputs + shape.outputs) + 1)
     }
+
+    /// Σ over rows of their channels.
+    private var channelRows: Double { program.compiled.reduce(0.0) { $0 + Double($1.residualTotal * $1.arity * $1.rules.space.count) } }
 
     // MARK: Passes over the points
 
+    /// How many passes over the points `outerMatrix` makes.
+    package func outerMatrixPasses(form: GramForm = .automatic) -> Int { sweeps(structuredLayers(form)).count }
+
     /// The passes that JJᵀ takes: columns of J in panels of bounded memory, and layers as many as can be held.
     private func sweeps(_ structured: [Int]) -> [Sweep] {
-        let width = max(Self.leastPanel, Self.panelBytes / (8 * rows))
+        let width = max(Self.leastPanel, panelBytes / (8 * rows))
         var sweeps: [Sweep] = []
         for panel in columnPanels(atMost: width, leavingOut: Set(structured)) {
             if let last = sweeps.last, last.width + panel.count <= width {
@@ -100,6 +105,15 @@ extension ProgramJacobian {
     }
 
     private static let heldBytes = 128 << 20
+
+    /// The memory of a panel. A pass over the points costs about 6C operations a row and parameter, in C channels, and all products N: with few
+    /// rows in many channels, as of a Laplacian in a hundred dimensions, passes must be few, and a panel may be larger.
+    private var panelBytes: Int {
+        let passes = max(1, Double(rows) * Double(rows) / (12 * channelRows))
+        return max(Self.panelBytes, min(Self.mostPanelBytes, Int(8 * Double(rows) * Double(columns) / passes)))
+    }
+
+    private static let mostPanelBytes = 2 << 30
 
     /// The rows of a block of points that belong to one residual.
     private struct Tile {
