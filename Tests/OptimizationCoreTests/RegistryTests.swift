@@ -178,6 +178,13 @@ private enum Clashing: Plugin {
         #expect(error?.description.contains("newton would hold") == true)
     }
 
+    /// What the problem works in to form the square counts beside what the method holds.
+    @Test func thePreflightCountsTheSquaresOwnMemory() throws {
+        let pipeline = Pipeline(minimizing: PaneledBowl()) { Stage("finish", NamedNewton(), until: .loss(below: 1e-9)) }
+        #expect(try pipeline.preflight(memory: 132).stages[0].bytes == 132)
+        #expect(throws: MemoryError.self) { try pipeline.preflight(memory: 131) }
+    }
+
     @Test func aPipelineNeedsStages() {
         #expect(throws: ConfigurationError.self) { try Pipeline(minimizing: Bowl(), stages: []).preflight() }
     }
@@ -185,4 +192,21 @@ private enum Clashing: Plugin {
 
 extension FieldDescription {
     fileprivate var description: String { "\(name): \(range), \(defaultValue), \(meaning)" }
+}
+
+/// A bowl whose JJᵀ takes 100 bytes to form.
+private struct PaneledBowl: LeastSquaresProblem {
+    private let base = Bowl()
+
+    var name: String { base.name }
+    var identity: Setting { base.identity }
+    var layout: ParameterLayout { base.layout }
+    var residualCount: Int { base.residualCount }
+
+    func initialParameters(from random: inout RandomStream) -> Parameters { base.initialParameters(from: &random) }
+    func loss(at θ: Vector) -> LossValue { base.loss(at: θ) }
+    func lossAndGradient(at θ: Vector) -> Evaluation { base.lossAndGradient(at: θ) }
+    func residual(at θ: Vector) -> Vector { base.residual(at: θ) }
+    func linearization(at θ: Vector) -> any Linearization { base.linearization(at: θ) }
+    func plan(of square: JacobianSquare) -> SquarePlan { SquarePlan(square, form: "in panels", flops: 8, bytes: 100) }
 }

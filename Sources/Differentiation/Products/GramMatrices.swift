@@ -6,7 +6,7 @@ extension ProgramJacobian {
         let (n, p) = (rows, columns)
         guard n > 0, p > 0 else { return .zeros(p, p) }
         let whole = program.layers.portions(of: block)
-        let height = min(n, max(Self.leastPanel, Self.panelBytes / (8 * whole.count)))
+        let height = normalPanelHeight
         return Matrix(rows: p, columns: p) { c in
             guard let c = c.baseAddress else { return }
             withPanel(of: height * whole.count) { panel in
@@ -22,6 +22,14 @@ extension ProgramJacobian {
             TiledProducts.mirrorLower(p, c, p)
         }
     }
+
+    /// The rows of J that `normalMatrix` holds at a time.
+    private var normalPanelHeight: Int {
+        min(rows, max(Self.leastPanel, Self.panelBytes / (8 * max(1, program.layers.portions(of: block).count))))
+    }
+
+    /// The bytes that `normalMatrix` works in beside its result: rows of J.
+    public var normalMatrixBytes: Int { 8 * normalPanelHeight * program.layers.portions(of: block).count }
 
     /// How many operations `normalMatrix` takes, the symmetric half counted once: NP².
     public var normalMatrixCost: Double { Double(rows) * Double(columns) * Double(columns) }

@@ -61,6 +61,18 @@ extension ProgramJacobian {
 
     // MARK: Passes over the points
 
+    /// The bytes that `outerMatrix` works in beside its result: a panel of J, and inputs and cotangents of the layers formed without J.
+    public func outerMatrixBytes(form: GramForm = .automatic) -> Int {
+        let height = tiles().reduce(0) { $0 + $1.height }
+        return sweeps(structuredLayers(form)).reduce(0) { most, sweep in
+            max(most, 8 * (rows * sweep.width + height * shapes(of: sweep).reduce(0) { $0 + $1.inputs + $1.outputs }))
+        }
+    }
+
+    private func shapes(of sweep: Sweep) -> [DenseShape] {
+        sweep.layers.map { program.layers.nodes[$0].layer.denseShape ?? DenseShape(inputs: 0, outputs: 0, hasBias: false) }
+    }
+
     /// How many passes over the points `outerMatrix` makes.
     package func outerMatrixPasses(form: GramForm = .automatic) -> Int { sweeps(structuredLayers(form)).count }
 
@@ -148,8 +160,7 @@ extension ProgramJacobian {
 
     /// c += the part of JJᵀ that a pass over the points gives, on and below the diagonal; c ← it, the first time.
     private func add(_ sweep: Sweep, isFirst: Bool, to c: UnsafeMutablePointer<Double>) {
-        let (n, tiles) = (rows, tiles())
-        let shapes = sweep.layers.map { program.layers.nodes[$0].layer.denseShape ?? DenseShape(inputs: 0, outputs: 0, hasBias: false) }
+        let (n, tiles, shapes) = (rows, tiles(), shapes(of: sweep))
         // Behind the columns of J lie each tile's x and g of each layer, beginning with a cache line.
         var (places, total) = ([[(x: Int, g: Int)]](), (n * sweep.width + 7) / 8 * 8)
         for tile in tiles {

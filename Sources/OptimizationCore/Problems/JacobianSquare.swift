@@ -13,8 +13,12 @@ public struct SquarePlan: Sendable, Hashable, CustomStringConvertible {
     public var form: String
     /// Operations, the symmetric half counted once.
     public var flops: Double
+    /// The bytes that the problem works in to form it, beside the square itself.
+    public var bytes: Int
 
-    public init(_ square: JacobianSquare, form: String, flops: Double) { (self.square, self.form, self.flops) = (square, form, flops) }
+    public init(_ square: JacobianSquare, form: String, flops: Double, bytes: Int = 0) {
+        (self.square, self.form, self.flops, self.bytes) = (square, form, flops, bytes)
+    }
 
     /// The square of an N×P matrix by its entries: NP² operations for JᵀJ, N²P for JJᵀ.
     public static func fromJacobian(_ square: JacobianSquare, residuals: Int, parameters: Int) -> SquarePlan {

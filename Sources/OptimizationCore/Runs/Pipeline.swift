@@ -80,17 +80,18 @@ extension Pipeline {
                     fitting: registry?.optimizers(fitting: counted) ?? [])
             }
             try stage.check(counted)
-            let bytes = stage.workingMemory(counted)
-            if let bytes, bytes > available {
-                throw MemoryError(stage: stage.name, optimizer: optimizer, bytes: bytes, available: available)
-            }
+            var bytes = stage.workingMemory(counted)
             var cost = stage.stepCost(parameters, residuals)
             var plan: SquarePlan?
             if let problem = problem as? any LeastSquaresProblem, let square = stage.square(parameters, residuals) {
                 let own = problem.plan(of: square)
                 let fromJacobian = SquarePlan.fromJacobian(square, residuals: problem.residualCount, parameters: parameters)
                 cost?.flops += own.flops - fromJacobian.flops
+                if let sum = bytes?.addingReportingOverflow(own.bytes) { bytes = sum.overflow ? .max : sum.partialValue }
                 plan = own
+            }
+            if let bytes, bytes > available {
+                throw MemoryError(stage: stage.name, optimizer: optimizer, bytes: bytes, available: available)
             }
             return Preflight.Line(
                 stage: stage.name, optimizer: optimizer, bytes: bytes, cost: cost, square: plan, until: stage.until.description)

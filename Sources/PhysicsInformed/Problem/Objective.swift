@@ -78,13 +78,16 @@ struct Objective: Sendable {
     /// What the engine's cost model chooses, or the setting says.
     func plan(of square: JacobianSquare) -> SquarePlan {
         let jacobian = program.jacobian(at: .zeros(program.parameterCount))
-        guard square == .kernel else { return SquarePlan(.gramian, form: "from rows of J", flops: jacobian.normalMatrixCost) }
+        guard square == .kernel else {
+            return SquarePlan(.gramian, form: "from rows of J", flops: jacobian.normalMatrixCost, bytes: jacobian.normalMatrixBytes)
+        }
         let structured = jacobian.structuredLayers(kernelForm).count
         let form =
             structured == 0
             ? "from columns of J"
             : "from inputs and cotangents of \(structured) layer\(structured == 1 ? "" : "s") and columns of J for the rest"
-        return SquarePlan(.kernel, form: form, flops: jacobian.outerMatrixCost(form: kernelForm))
+        return SquarePlan(
+            .kernel, form: form, flops: jacobian.outerMatrixCost(form: kernelForm), bytes: jacobian.outerMatrixBytes(form: kernelForm))
     }
 
     func hessian(at θ: Vector) -> any OptimizationCore.HessianOperator { ObjectiveHessian(operator: program.hessian(at: θ)) }
