@@ -4,7 +4,20 @@ import Foundation
 import Logging
 
 /// The formats of pictures.
-enum PictureFormat: String, CaseIterable { case png, svg, pdf }
+enum PictureFormat: String, CaseIterable {
+    case png, svg, pdf
+
+    /// The lines with which a script for gnuplot opens a picture. Lengths are in pixels of the PNG; an SVG has the same, a PDF a hundred to the inch.
+    func opening(_ output: String, width: Double, height: Double, font: Int = 12) -> [String] {
+        let terminal =
+            switch self {
+            case .png: "pngcairo size \(Int(width)),\(Int(height)) font 'Sans,\(font)'"
+            case .svg: "svg size \(Int(width)),\(Int(height)) font 'Sans,\(font + 3)' background rgb 'white'"
+            case .pdf: "pdfcairo size \(width / 100)in,\(height / 100)in font 'Sans,\(font)'"
+            }
+        return ["set encoding utf8", "set terminal \(terminal)", "set output \(Gnuplot.quoted(output))"]
+    }
+}
 
 /// `curvature plot`: the loss, the error and the fields of a run, drawn by gnuplot.
 struct PlotCommand: RegistryCommand {

@@ -25,14 +25,9 @@ package struct RunDrawing {
     private var height: Double { Self.titleHeight + Self.historyHeight + Double(rows) * Self.rowHeight }
 
     func script(output: String) -> String {
-        let terminal =
-            switch format {
-            case .png: "pngcairo size \(Int(Self.width)),\(Int(height)) font 'Sans,12'"
-            case .svg: "svg size \(Int(Self.width)),\(Int(height)) font 'Sans,15' background rgb 'white'"
-            case .pdf: "pdfcairo size \(Self.width / 100)in,\(height / 100)in font 'Sans,12'"
-            }
-        var lines = [
-            "set encoding utf8", "set terminal \(terminal)", "set output \(Gnuplot.quoted(output))", "set multiplot",
+        var lines = format.opening(output, width: Self.width, height: height)
+        lines += [
+            "set multiplot",
             "set label 99 \(Gnuplot.quoted(title)) at screen 0.5, screen \(share(height - 24)) center noenhanced font ',14'",
             "set tics nomirror out", "set border lw 0.8",
         ]

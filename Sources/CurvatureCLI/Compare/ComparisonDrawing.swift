@@ -28,15 +28,9 @@ package struct ComparisonDrawing {
     }
 
     func script(output: String) -> String {
-        let terminal =
-            switch format {
-            case .png: "pngcairo size 1500,640 font 'Sans,12'"
-            case .svg: "svg size 1500,640 font 'Sans,15' background rgb 'white'"
-            case .pdf: "pdfcairo size 15in,6.4in font 'Sans,12'"
-            }
-        var lines = [
-            "set encoding utf8", "set terminal \(terminal)", "set output \(Gnuplot.quoted(output))", "set multiplot layout 1,2",
-            "set tics nomirror out", "set border lw 0.8", "set logscale xy", "set format '10^{%T}'",
+        var lines = format.opening(output, width: 1500, height: 640)
+        lines += [
+            "set multiplot layout 1,2", "set tics nomirror out", "set border lw 0.8", "set logscale xy", "set format '10^{%T}'",
             "set grid back lt 1 lc rgb '#dddddd' lw 0.8", "set key bottom left Left reverse noenhanced",
             "set ylabel \(Gnuplot.quoted("\(comparison.measure), least so far"))",
         ]

@@ -34,15 +34,9 @@ struct PerformanceProfile {
 
     /// The picture as a script for gnuplot.
     func script(title: String, format: PictureFormat, output: String) -> String {
-        let terminal =
-            switch format {
-            case .png: "pngcairo size 1100,700 font 'Sans,12'"
-            case .svg: "svg size 1100,700 font 'Sans,15' background rgb 'white'"
-            case .pdf: "pdfcairo size 11in,7in font 'Sans,12'"
-            }
         let end = 2 * max(2, curves.compactMap(\.ratios.last).max() ?? 2)
-        var lines = [
-            "set encoding utf8", "set terminal \(terminal)", "set output \(Gnuplot.quoted(output))",
+        var lines = format.opening(output, width: 1100, height: 700)
+        lines += [
             "set title \(Gnuplot.quoted(title)) noenhanced", "set tics nomirror out", "set border lw 0.8", "set logscale x 2",
             "set xlabel 'evaluations, as a multiple of the best'", "set ylabel 'fraction solved'", "set xrange [1:\(end)]",
             "set yrange [0:1.02]", "set grid back lt 1 lc rgb '#dddddd' lw 0.8", "set key bottom right noenhanced",

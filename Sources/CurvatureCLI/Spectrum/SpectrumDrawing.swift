@@ -39,14 +39,9 @@ package struct SpectrumDrawing {
         let columns = spectra.operators
         let width = Self.panelWidth * Double(max(1, columns.count))
         let height = Self.titleHeight + Self.panelHeight * Double(rows.count)
-        let terminal =
-            switch format {
-            case .png: "pngcairo size \(Int(width)),\(Int(height)) font 'Sans,11'"
-            case .svg: "svg size \(Int(width)),\(Int(height)) font 'Sans,14' background rgb 'white'"
-            case .pdf: "pdfcairo size \(width / 100)in,\(height / 100)in font 'Sans,11'"
-            }
-        var lines = [
-            "set encoding utf8", "set terminal \(terminal)", "set output \(Gnuplot.quoted(output))", "set multiplot",
+        var lines = format.opening(output, width: width, height: height, font: 11)
+        lines += [
+            "set multiplot",
             "set label 99 \(Gnuplot.quoted(title)) at screen 0.5, screen \((height - 24) / height) center noenhanced font ',14'",
             "set tics nomirror out", "set border lw 0.8", "set grid back lt 1 lc rgb '#dddddd' lw 0.8",
         ]
