@@ -10,12 +10,12 @@ import Testing
     init() throws { (tool, scratch) = (try CommandLineTool(), try ScratchFolder()) }
 
     /// Runs of seeds 1 to 3 in a folder of that name.
-    private func train(_ name: String, optimizer: String, hasReference: Bool = true) throws -> String {
+    private func train(_ name: String, optimizer: String, hasReference: Bool = true, isMeasuredOften: Bool = true) throws -> String {
         let file = try scratch.write(
             """
             problem: \(hasReference ? "{name: poisson-1d, network: {width: 8, depth: 1}}" : "logistic-regression")
             stages: [{optimizer: \(optimizer), until: {iterations: 12}}]
-            callbacks: [\(hasReference ? "{name: reference-error, every: 3}" : "")]
+            callbacks: [\(hasReference && isMeasuredOften ? "{name: reference-error, every: 3}" : "")]
             """, to: "\(name).yaml")
         let folder = "\(scratch.path)/\(name)"
         let output = try tool.run(["run", file, "--seeds", "1...3", "-o", folder, "--quiet"])
@@ -95,6 +95,10 @@ import Testing
         #expect(byLoss.status == 0 && byLoss.text.contains("\"measure\":\"loss\""), "\(byLoss)")
         let mixed = try tool.run(["compare", measured, plain])
         #expect(mixed.status == 2 && mixed.errors.contains("plain/") && mixed.errors.contains("reference-error"), "\(mixed)")
+        // One measurement a run, all after as many evaluations: an axis without a length has none to draw along.
+        let (once, path) = (try train("once", optimizer: "adam", isMeasuredOften: false), "\(scratch.path)/once.svg")
+        let drawn = try tool.run(["compare", once, "-o", path])
+        #expect(drawn.status == 0 && FileManager.default.fileExists(atPath: path), "\(drawn)")
         let empty = try tool.run(["compare", scratch.path])
         #expect(empty.status == 2 && empty.errors.contains("no run.h5"), "\(empty)")
     }

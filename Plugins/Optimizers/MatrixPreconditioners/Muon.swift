@@ -22,10 +22,9 @@ public enum MuonMatrices: String, CaseIterable, Sendable, Hashable {
 /// the schedule's factor; μ = `momentum`, λ = `weightDecay`, ε = `epsilon`; Adam's β₁, β₂ are `vectorMomentum` and `vectorSquareMomentum`, its
 /// ε `vectorEpsilon`.
 ///
-/// One gradient a step and, with s the shorter side, 15s·rc + 5s³ flops a block at five iterations, symmetric
-/// products counted once; one number a parameter of matrices, two
-/// of others. Steps have one length whatever the gradient, so the rate must fall for the loss to settle. Breaks down where loss or gradient
-/// is not finite; a revision keeps all.
+/// One gradient a step and, with s the shorter side, 15s·rc + 5s³ flops a block at five iterations, symmetric products counted once; one
+/// number a parameter of matrices, two of others. Steps have one length whatever the gradient, so the rate must fall for the loss to
+/// settle. Breaks down where loss or gradient is not finite; a revision keeps all.
 /// Variant: Jordan's code (KellerJordan/Muon), which computes in bfloat16 and takes hidden layers only (`inner`); here in double precision.
 /// Source: Jordan et al., https://kellerjordan.github.io/posts/muon (2024).
 public struct Muon: BlockwiseMethod, Configurable {

@@ -2,22 +2,22 @@ import Curvature
 import Foundation
 
 /// A comparison as a script for gnuplot: medians of the least error so far, within bands of the quartiles, against seconds and evaluations.
-package struct ComparisonDrawing {
-    package var comparison: RunComparison
+struct ComparisonDrawing {
+    var comparison: RunComparison
     var format: PictureFormat
 
-    /// Okabe and Ito's colours, which all eyes tell apart, and four more.
+    /// Okabe and Ito's colours, which all eyes tell apart, and five more.
     private static let colors = [
         "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#882255", "#999933", "#44aa99", "#888888", "#661100",
     ]
     private static let places = 160
 
     /// Where all runs of a kind have a value: the place, the quartiles and the median, along an axis.
-    package static func band(
+    private static func band(
         of kind: RunComparison.Kind, along axis: KeyPath<RunCourse.Row, Double>, from low: Double, to high: Double
     ) -> [(place: Double, lower: Double, median: Double, upper: Double)] {
         let ends = kind.courses.compactMap { $0.rows.last?[keyPath: axis] }
-        guard let end = ends.max(), low > 0, high > low else { return [] }
+        guard let end = ends.max() else { return [] }
         return (0...places).compactMap { index in
             let place = low * pow(high / low, Double(index) / Double(places))
             let values = kind.courses.map { $0.error(at: place, along: axis) }
@@ -39,7 +39,9 @@ package struct ComparisonDrawing {
         ]
         for (panel, (label, axis)) in panels.enumerated() {
             let places = comparison.kinds.flatMap(\.courses).flatMap(\.rows).map { $0[keyPath: axis] }.filter { $0 > 0 }
-            guard let low = places.min(), let high = places.max() else { continue }
+            guard var low = places.min(), var high = places.max() else { continue }
+            // An axis has a length, though all runs have their one measurement at the same place.
+            if high < 2 * low { (low, high) = (low / 2, high * 2) }
             var plots: [String] = []
             for (index, kind) in comparison.kinds.enumerated() {
                 let rows = Self.band(of: kind, along: axis, from: low, to: high)

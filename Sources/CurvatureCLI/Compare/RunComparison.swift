@@ -2,15 +2,15 @@ import Curvature
 import Foundation
 
 /// The course of a run: the least error so far, where one was measured.
-package struct RunCourse {
-    package struct Row {
-        package var seconds: Double
-        package var evaluations: Double
-        package var iteration: Double
-        package var error: Double
+struct RunCourse {
+    struct Row {
+        var seconds: Double
+        var evaluations: Double
+        var iteration: Double
+        var error: Double
     }
 
-    package var rows: [Row] = []
+    var rows: [Row] = []
 
     /// The rows at which `values` is a positive number, with the least so far.
     init(_ history: RunHistory, of values: [Double]) {
@@ -30,11 +30,11 @@ package struct RunCourse {
 }
 
 /// Several kinds of runs beside each other.
-package struct RunComparison {
+struct RunComparison {
     /// Runs of one kind, as of several seeds.
-    package struct Kind {
-        package var name: String
-        package var courses: [RunCourse]
+    struct Kind {
+        var name: String
+        var courses: [RunCourse]
 
         func quartiles(_ value: (RunCourse) -> Double?) -> Quartiles { Quartiles(courses.map(value)) }
         var errors: Quartiles { quartiles { $0.rows.last?.error } }
@@ -43,11 +43,11 @@ package struct RunComparison {
 
     static let levels = [1e-2, 1e-4, 1e-6, 1e-8, 1e-10]
 
-    package private(set) var kinds: [Kind] = []
+    private(set) var kinds: [Kind] = []
     /// Whether the runs are compared by the relative error; else by the loss.
-    package let measuresError: Bool
+    let measuresError: Bool
 
-    package init(of folders: [String]) throws {
+    init(of folders: [String]) throws {
         let groups = try folders.map { folder in (folder, try Self.runs(in: folder)) }
         let histories = try groups.map { _, runs in try runs.map { try Self.history(of: $0) } }
         let measured = histories.map { $0.map { $0.error.contains { $0 > 0 && $0.isFinite } } }
@@ -91,7 +91,7 @@ package struct RunComparison {
     var measure: String { measuresError ? "relative error" : "loss" }
 
     /// A line for each kind: quartiles of the least error, the best run's, and medians of what it took to each level.
-    package var table: String {
+    var table: String {
         func number(_ value: Double) -> String { value.isFinite ? short(value) : "–" }
         let levels = Self.levels.filter { level in kinds.contains { $0.best <= level } }
         var rows = [["", "runs", measure, "quartiles", "best", "iterations", "seconds"] + levels.map { "s to \(short($0))" }]
@@ -107,7 +107,7 @@ package struct RunComparison {
         return TextTable.text(rows)
     }
 
-    package var report: JSONReport {
+    var report: JSONReport {
         let listed = kinds.map { kind -> JSONReport in
             [
                 "name": .text(kind.name), "runs": .integer(kind.courses.count), "error": kind.errors.report, "best": .number(kind.best),
