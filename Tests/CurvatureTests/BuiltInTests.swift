@@ -74,6 +74,23 @@ import Testing
         }
     }
 
+    /// Methods that take several products with one J or H hold the forward passes that the engine keeps for these; others do not.
+    @Test func thePreflightCountsKeptForwardPasses() throws {
+        let problem = try FaultTests.network()
+        let kept = problem.operatorMemory
+        #expect(kept > 0)
+        func held<O: Optimizer>(_ optimizer: O) throws -> Int? {
+            let stage = Stage<PhysicsInformedProblem>(dynamic: "only", optimizer, until: .iterations(1))
+            let own = optimizer.workingMemory(parameters: problem.layout.count, residuals: problem.residualCount)
+            let line = try Pipeline(minimizing: problem, stages: [stage]).preflight().stages[0]
+            return line.bytes.flatMap { all in own.map { all - $0 } }
+        }
+        #expect(try held(NewtonCG()) == kept)
+        #expect(try held(HessianFree()) == kept)
+        #expect(try held(LBFGS()) == 0)
+        #expect(try held(NaturalGradient(momentum: .spring(SPRINGMomentum()))) != kept)
+    }
+
     /// The preflight tells the cost of a step of every built-in method beside the bytes that it holds.
     @Test func thePreflightTellsTheCostOfAStep() throws {
         let registry = try Registry.withBuiltIns()

@@ -88,6 +88,10 @@ extension Engine {
                         ProgramTerm(name: "interior", function: PolynomialResidual.burgers(), points: rng.columns(2, of: 100), scale: 0.1)
                     ],
                     options: ProgramOptions(keptForwardBytes: keptForwardBytes))
+                // Four channels of 100 points; z and h of 6 and of 5 units, and the output; columns are padded to whole vectors.
+                let numbers = 4 * 100 * (2 * 6 + 2 * 5 + 1)
+                let bytes = program.keptForwardMemory
+                #expect(keptForwardBytes == 0 ? bytes == 0 : (8 * numbers...16 * numbers).contains(bytes), "\(bytes) bytes")
                 let θ = rng.vector(program.parameterCount)
                 _ = activation.count.take()
                 let hessian = program.hessian(at: θ)

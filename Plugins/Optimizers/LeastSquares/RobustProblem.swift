@@ -51,6 +51,7 @@ public struct RobustProblem<Base: LeastSquaresProblem>: LeastSquaresProblem {
     }
     public var layout: ParameterLayout { base.layout }
     public var version: Int { base.version }
+    public var operatorMemory: Int { base.operatorMemory }
     public var residualCount: Int { base.residualCount }
     public func initialParameters(from random: inout RandomStream) -> Parameters { base.initialParameters(from: &random) }
     public func locateFault(at θ: Vector) -> Fault? { base.locateFault(at: θ) }

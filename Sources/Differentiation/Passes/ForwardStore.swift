@@ -57,6 +57,9 @@ extension Program {
     /// How many doubles the jets of all blocks take.
     var forwardSize: Int { forwardOffsets.last ?? 0 }
 
+    /// Bytes that an operator at one θ keeps of its forward pass from the second product on: 0 where keeping is no quicker.
+    public var keptForwardMemory: Int { keepsForward ? 8 * forwardSize : 0 }
+
     /// A store that caches hold is always worth it; from memory, at some 10 GB/s a core, two numbers z and h come no sooner than they are
     /// computed below six operations a byte, which is a width of 48.
     private static let cachedBytes = 8 << 20

@@ -17,6 +17,12 @@ public struct StepCost: Sendable, Hashable {
     public init(_ evaluations: [Item], flops: Double, isOnBatch: Bool = false) {
         (self.evaluations, self.flops, self.isOnBatch) = (evaluations, flops, isOnBatch)
     }
+
+    /// Whether a step takes more than one product with J, Jᵀ or H, so that what an operator keeps between products is held.
+    var reusesOperators: Bool {
+        let products: Set<Work> = [.jacobianProduct, .transposedProduct, .hessianProduct]
+        return evaluations.filter { products.contains($0.work) }.reduce(0) { $0 + $1.count } > 1
+    }
 }
 
 extension StepCost: CustomStringConvertible {

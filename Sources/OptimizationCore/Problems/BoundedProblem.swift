@@ -38,6 +38,7 @@ public struct BoundedProblem<Base: Problem>: Problem {
     }
     public var layout: ParameterLayout { base.layout }
     public var version: Int { base.version }
+    public var operatorMemory: Int { base.operatorMemory }
 
     /// x(φ).
     public func parameters(at φ: Vector) -> Vector { Vector(φ.indices.map { place($0, φ[$0]).x }) }

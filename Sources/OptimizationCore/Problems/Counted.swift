@@ -15,6 +15,7 @@ public struct Counted<Base: Problem>: Problem {
     public var identity: Setting { base.identity }
     public var layout: ParameterLayout { base.layout }
     public var version: Int { base.version }
+    public var operatorMemory: Int { base.operatorMemory }
     public func initialParameters(from random: inout RandomStream) -> Parameters { base.initialParameters(from: &random) }
 
     private func count(_ work: Work, calls: Int = 1) { counter.add(work, calls: calls, fraction: fraction) }

@@ -16,12 +16,16 @@ public protocol Problem: Sendable {
     /// Rises with every revision. Values of the objective at different versions must not be compared.
     var version: Int { get }
 
+    /// Bytes that an operator of derivatives at one θ (J or H) keeps from its second product on, beside θ: told by the preflight.
+    var operatorMemory: Int { get }
+
     /// Where a run starts, drawn from `random` (or fixed, if the problem prescribes its start).
     func initialParameters(from random: inout RandomStream) -> Parameters
 }
 
 extension Problem {
     public var version: Int { 0 }
+    public var operatorMemory: Int { 0 }
 }
 
 /// A parameterised function u_θ: its parameter layout and its initialisation. It has no loss and no data.

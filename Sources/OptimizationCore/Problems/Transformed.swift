@@ -47,6 +47,7 @@ public struct Transformed<Base: Problem, T: LossTransform>: Problem {
     public var identity: Setting { .map([.init("transform", .scalar(T.identifier)), .init("problem", base.identity)]) }
     public var layout: ParameterLayout { base.layout }
     public var version: Int { base.version }
+    public var operatorMemory: Int { base.operatorMemory }
     public func initialParameters(from random: inout RandomStream) -> Parameters { base.initialParameters(from: &random) }
 
     private func transformed(_ loss: LossValue) -> LossValue {

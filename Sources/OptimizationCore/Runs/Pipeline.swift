@@ -87,9 +87,10 @@ extension Pipeline {
                 let own = problem.plan(of: square)
                 let fromJacobian = SquarePlan.fromJacobian(square, residuals: problem.residualCount, parameters: parameters)
                 cost?.flops += own.flops - fromJacobian.flops
-                if let sum = bytes?.addingReportingOverflow(own.bytes) { bytes = sum.overflow ? .max : sum.partialValue }
+                bytes = bytes.map { added($0, own.bytes) }
                 plan = own
             }
+            if cost?.reusesOperators == true { bytes = bytes.map { added($0, problem.operatorMemory) } }
             if let bytes, bytes > available {
                 throw MemoryError(stage: stage.name, optimizer: optimizer, bytes: bytes, available: available)
             }
@@ -99,6 +100,12 @@ extension Pipeline {
         return Preflight(
             problem: problem.name, parameterCount: parameters, residualCount: residuals, stages: lines, memory: available)
     }
+}
+
+/// a + b, the largest integer where it overflows.
+private func added(_ a: Int, _ b: Int) -> Int {
+    let (sum, overflows) = a.addingReportingOverflow(b)
+    return overflows ? .max : sum
 }
 
 // MARK: Results

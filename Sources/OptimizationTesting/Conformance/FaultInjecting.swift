@@ -66,6 +66,7 @@ public struct FaultInjecting<Base: Problem>: Problem {
     public var identity: Setting { base.identity }
     public var layout: ParameterLayout { base.layout }
     public var version: Int { base.version }
+    public var operatorMemory: Int { base.operatorMemory }
     public func initialParameters(from random: inout RandomStream) -> Parameters { base.initialParameters(from: &random) }
 }
 

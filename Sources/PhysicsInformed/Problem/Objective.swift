@@ -90,6 +90,9 @@ struct Objective: Sendable {
             .kernel, form: form, flops: jacobian.outerMatrixCost(form: kernelForm), bytes: jacobian.outerMatrixBytes(form: kernelForm))
     }
 
+    /// The forward pass that the engine's operators keep.
+    var operatorMemory: Int { program.keptForwardMemory }
+
     func hessian(at θ: Vector) -> any OptimizationCore.HessianOperator { ObjectiveHessian(operator: program.hessian(at: θ)) }
 
     /// The residuals of the only term: a row for each point, a column for each residual.

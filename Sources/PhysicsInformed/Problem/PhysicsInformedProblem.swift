@@ -131,6 +131,7 @@ extension PhysicsInformedProblem: LeastSquaresProblem, TwiceDifferentiableProble
     public func residual(at θ: Vector) throws -> Vector { objective.residual(at: θ) }
     public func linearization(at θ: Vector) throws -> any Linearization { objective.linearization(at: θ) }
     public func plan(of square: JacobianSquare) -> SquarePlan { objective.plan(of: square) }
+    public var operatorMemory: Int { objective.operatorMemory }
     public func hessian(at θ: Vector) throws -> any OptimizationCore.HessianOperator { objective.hessian(at: θ) }
 
     public func locateFault(at θ: Vector) -> Fault? {
