@@ -102,6 +102,13 @@ public struct Program: Sendable {
     /// For each term, the number C of channels that its jets carry.
     public var channelCounts: [Int] { compiled.map { $0.rules.space.count } }
 
+    /// For each term, how many products ∂ᵢz·∂ⱼz a unit takes at a point for the second derivatives and operators (jets of order ≤ 2).
+    package var secondOrderProductCounts: [Int] { compiled.map { $0.rules.space.secondOrderProductCount } }
+    /// The bytes of a thread's passes: those of the product that takes most.
+    package var workspaceBytes: Int { 8 * layouts.joined().reduce(0) { max($0, $1.total) } }
+    /// How many sums a product keeps side by side: threads have no more to share.
+    package var shardCount: Int { shards.count }
+
     /// Where a term's residuals lie in the residual vector.
     public func residualRange(ofTerm index: Int) -> Range<Int> {
         compiled[index].residualOffset..<(compiled[index].residualOffset + compiled[index].residualTotal)

@@ -38,7 +38,7 @@ public struct AdaptiveDense: NetworkLayer {
 /// σ(eˢ∘(Vᵀx) + b): a dense layer whose weights W = V·diag(eˢ) are factorised, each unit with a scale of its own.
 ///
 /// S. Wang, H. Wang, J. H. Seidman, P. Perdikaris, arXiv:2210.01274: s is drawn from N(μ, σ²) with μ = 1 and σ = 0.1, and V such that W is
-/// distributed as without factors.
+/// distributed as without factors. s is what is trained, as in the paper; the authors' jaxpi trains eˢ itself.
 public struct FactorisedDense: NetworkLayer {
     public var outputs: Int
     /// Nil for a layer without activation.
@@ -58,7 +58,8 @@ public struct FactorisedDense: NetworkLayer {
 /// (cos Bx, sin Bx) with frequencies B that are not trained: m rows of d entries.
 ///
 /// M. Tancik et al., NeurIPS 2020, arXiv:2006.10739; for PDEs S. Wang, H. Wang, P. Perdikaris, CMAME 384 (2021) 113938,
-/// doi:10.1016/j.cma.2021.113938. Entries of B are drawn from N(0, scale²); the factor 2π of the first paper is left out, as in jaxpi.
+/// doi:10.1016/j.cma.2021.113938. Entries of B are drawn from N(0, scale²); the factor 2π of the first paper is left out, as in jaxpi, which
+/// trains B.
 public struct FourierFeatures: NetworkLayer {
     /// B by rows.
     public let frequencies: [[Double]]
@@ -103,7 +104,8 @@ public struct PeriodicEmbedding: NetworkLayer {
 
 /// The gated network: two encoders U, V of the input, and in every layer H ← (1 − Z)∘U + Z∘V with Z = σ(WᵀH + b).
 ///
-/// The “modified MLP” of S. Wang, Y. Teng, P. Perdikaris, SIAM J. Sci. Comput. 43 (2021) A3055, doi:10.1137/20M1318043.
+/// The “modified MLP” of S. Wang, Y. Teng, P. Perdikaris, SIAM J. Sci. Comput. 43 (2021) A3055, doi:10.1137/20M1318043. The first Z reads the
+/// input itself, as in the authors' jaxpi, where U and V have each other's places: the same networks.
 public struct GatedLayers: NetworkLayer {
     public var width: Int
     public var depth: Int

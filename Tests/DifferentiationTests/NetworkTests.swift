@@ -100,6 +100,33 @@ extension Engine {
             }
         }
 
+        /// What a Laplacian takes grows linearly with the dimension: d + 2 channels, a product (∂ᵢz)² for each coordinate, and passes whose
+        /// memory is a linear function of d to the byte. All second derivatives would be 1 + d + d(d + 1)/2 channels.
+        @Test func laplacianIsLinearInDimension() throws {
+            let dimensions = [20, 40, 60, 80]
+            func programs(blockSize: Int?) throws -> [Program] {
+                try dimensions.map { d in
+                    var rng = Seeded(d)
+                    let residual = try Trace.run(axes: Axes((1...d).map { "x\($0)" }), fields: 1) { u, p in
+                        [Residual("poisson", u[0].laplacian - u[0] * u[0])]
+                    }.compiled
+                    return Program(
+                        network: DenseNetwork(inputs: d, hidden: [32, 32], outputs: 1, activation: .tanh),
+                        terms: [ProgramTerm(name: "poisson", function: residual, points: rng.columns(d, of: 64), scale: 1)],
+                        options: ProgramOptions(blockSize: blockSize))
+                }
+            }
+            let fixed = try programs(blockSize: 16)
+            #expect(fixed.map(\.channelCounts) == dimensions.map { [$0 + 2] })
+            #expect(fixed.map(\.secondOrderProductCounts) == dimensions.map { [$0] })
+            let bytes = fixed.map(\.workspaceBytes)
+            let steps = zip(bytes, bytes.dropFirst()).map { $1 - $0 }
+            #expect(Set(steps).count == 1 && steps[0] > 0, "\(bytes)")
+            // Blocks as the engine chooses them hold fewer points where there are more channels: memory hardly grows.
+            let chosen = try programs(blockSize: nil).map(\.workspaceBytes)
+            #expect(chosen.allSatisfy { $0 < 2 * chosen[0] }, "\(chosen)")
+        }
+
         /// Two sub-networks side by side: each field depends on its own parameters and coordinates only.
         @Test func coefficientNetwork() {
             var builder = NetworkBuilder(coordinates: 2)

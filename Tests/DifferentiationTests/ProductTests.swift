@@ -53,6 +53,52 @@ extension Engine {
             #expect(kernels[0] == kernels[1] && kernels[1] == kernels[2])
         }
 
+        /// What is read off J's rows, gradients of terms, Kronecker factors, kernels and every product of a block of θ have the same bits on one
+        /// thread, on two, on five, and again on one.
+        @Test(arguments: InstructionSet.allCases)
+        func bitsOnThreads(level: InstructionSet) {
+            let before = (ThreadPool.threadCount, InstructionSet.current)
+            defer {
+                ThreadPool.threadCount = before.0
+                InstructionSet.use(before.1)
+            }
+            guard InstructionSet.use(level) == level else { return }
+            let (program, θ) = ProgramTests.burgers(points: 1501)
+            let (small, φ) = ProgramTests.burgers(points: 300, hidden: [24, 24])
+            #expect(program.shardCount > 5 && small.shardCount > 5)
+            var rng = Seeded(3)
+            // The whole, layers 2 and 3, and a part that begins and ends within layers.
+            let layers = program.network.blocks[2].offset..<program.parameterCount
+            let cut = 17..<(program.parameterCount - 6)
+            let w = Self.random(program.residualCount, 2, &rng)
+            let directions = [layers, cut].map { Self.random($0.count, 2, &rng) }
+            func everything(_ threads: Int) -> [[Double]] {
+                ThreadPool.threadCount = threads
+                let (jacobian, kernel) = (program.jacobian(at: θ), small.jacobian(at: φ))
+                var results = program.termGradients(at: θ).map(\.elements)
+                results += jacobian.kroneckerFactors().flatMap { [$0.input.elements, $0.output.elements] }
+                results += [kernel.kernelBlock(0, 0).elements, kernel.kernelBlock(1, 0).elements]
+                results += [jacobian.normalDiagonal().elements, jacobian.sampleGradientNorms().elements, jacobian.jacobian().elements]
+                for (block, v) in zip([layers, cut], directions) {
+                    let (part, square) = (program.jacobian(at: θ, block: block), program.hessian(at: θ, block: block))
+                    results += [part.times(v).elements, part.transposedTimes(w).elements, square.times(v).elements]
+                    results += [part.times(v.column(0)).elements, part.normalTimes(v.column(0)).elements]
+                    results += [part.normalMatrix().elements, part.normalDiagonal().elements, part.sampleGradientNorms().elements]
+                }
+                let block = small.network.blocks[2].offset..<small.network.blocks[4].offset
+                let part = small.jacobian(at: φ, block: block)
+                results += GramForm.allCases.map { part.outerMatrix(form: $0).elements } + [part.kernelBlock(0, 1).elements]
+                results += part.kroneckerFactors().flatMap { [$0.input.elements, $0.output.elements] }
+                return results
+            }
+            let one = everything(1)
+            for threads in [2, 5, 1] {
+                for (i, (a, b)) in zip(everything(threads), one).enumerated() {
+                    #expect(a.map(\.bitPattern) == b.map(\.bitPattern), "result \(i) on \(threads) threads at \(level)")
+                }
+            }
+        }
+
         /// Blocks of θ: every one that has a name, runs of several, and some that begin and end within a layer's portion.
         static func blocks(of program: Program, _ rng: inout Seeded) -> [Range<Int>] {
             let named = program.network.blocks.map { $0.offset..<($0.offset + $0.count) }

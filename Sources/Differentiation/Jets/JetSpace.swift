@@ -76,6 +76,9 @@ struct JetSpace: Sendable {
     /// The number C of channels.
     var count: Int { derivatives.count + operators.count }
 
+    /// How many products of first derivatives the second ones and the operators sum.
+    var secondOrderProductCount: Int { pairs.count }
+
     func channel(of derivative: MultiIndex) -> Int {
         guard let channel = derivatives.firstIndex(of: derivative) else { preconditionFailure("\(derivative) is not carried") }
         return channel

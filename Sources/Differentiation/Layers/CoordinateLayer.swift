@@ -62,6 +62,7 @@ struct CoordinateLayer: JetLayer {
     ) {
         var entry = out
         for i in (parameters.lowerBound / outputs)..<(parameters.upperBound / outputs) {
+            let first = pass.space.firsts.firstIndex(of: i)
             for j in 0..<outputs {
                 entry.update(repeating: 0, count: points)
                 for point in 0..<pass.arity {
@@ -72,7 +73,7 @@ struct CoordinateLayer: JetLayer {
                     }
                     S.addProductWide(points, factors[i], column, pass.coordinates + i * pass.count + point * pass.tuples, entry)
                     if offsets[i] != 0 { S.axpyWide(points, offsets[i], column, entry) }
-                    if let p = pass.space.firsts.firstIndex(of: i) { S.axpyWide(points, factors[i], column + (1 + p) * pass.count, entry) }
+                    if let p = first { S.axpyWide(points, factors[i], column + (1 + p) * pass.count, entry) }
                 }
                 entry += leading
             }
