@@ -115,7 +115,7 @@ let problems = [
         "Classification", ["RunStorage", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton"]),
     Row(
-        "DeepRitz", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
+        "DeepRitz", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient", "LeastSquares"]),
     Row(
         "Regression", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
