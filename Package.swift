@@ -132,7 +132,9 @@ let operators = [
 ]
 
 let callbacks = [
-    Row("Sampling", ["PhysicsInformed", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks"),
+    Row(
+        "Sampling", ["PhysicsInformed", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks",
+        tests: ["QuasiNewton", "StochasticGradient", "NeuralModels", "Differentiation"]),
     Row("RunControl", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
     Row("Progress", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
     Row(
