@@ -118,6 +118,9 @@ let problems = [
         "DeepRitz", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient", "LeastSquares"]),
     Row(
+        "WeakForms", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting", "LeastSquares"]),
+    Row(
         "Regression", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "QuasiNewton", "LeastSquares", "StochasticGradient"]),
     Row("TestFunctions", ["OptimizationTesting", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems"),
