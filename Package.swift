@@ -137,7 +137,7 @@ let operators = [
 let callbacks = [
     Row(
         "Sampling", ["PhysicsInformed", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks",
-        tests: ["QuasiNewton", "StochasticGradient", "NeuralModels", "Differentiation"]),
+        tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient", "NeuralModels", "Differentiation"]),
     Row("RunControl", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
     Row("Progress", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
     Row(

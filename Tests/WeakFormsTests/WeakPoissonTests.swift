@@ -34,7 +34,7 @@ private func simpson(_ a: Double, _ b: Double, panels n: Int = 2000, _ f: (Doubl
 }
 
 /// P₀ … P₄ in powers of x.
-private let legendre: [(Double) -> Double] = [
+private let legendre: [@Sendable (Double) -> Double] = [
     { _ in 1 }, { $0 }, { 1.5 * $0 * $0 - 0.5 }, { (2.5 * $0 * $0 - 1.5) * $0 }, { (4.375 * $0 * $0 - 3.75) * $0 * $0 + 0.375 },
 ]
 
@@ -56,12 +56,12 @@ private let uneven = [0, 0.2, 0.5, 0.6, 1]
 
 @Suite struct WeakPoissonTests {
     @Test func defaults() throws {
-        let problem = try WeakPoissonSetup().problem()
-        #expect(problem.layout.count == 97)
-        #expect(problem.terms == ["bubbles", "hats"])
-        #expect(problem.sampleSets.map(\.count) == [16, 15])
-        #expect(problem.residualCount == 16 * 8 + 15)
-        #expect(offers(of: problem).contains("LeastSquaresProblem") && offers(of: problem).contains("PartiallyLinearProblem"))
+        let p = try WeakPoissonSetup().problem()
+        #expect(p.layout.count == 97)
+        #expect(p.terms == ["bubbles", "hats"])
+        #expect(p.sampleSets.map(\.count) == [40, 39])
+        #expect(p.residualCount == 40 * 2 + 39)
+        #expect(offers(of: p).contains("LeastSquaresProblem") && offers(of: p).contains("PartiallyLinearProblem"))
         #expect(try problem(mesh: [0, 1], nodes: 8, bubbles: 5).terms == ["bubbles"])
         #expect(try problem(mesh: uneven, nodes: 8, bubbles: 0).terms == ["hats"])
     }
@@ -102,16 +102,16 @@ private let uneven = [0, 0.2, 0.5, 0.6, 1]
 
     /// With one element the test functions are orthonormal in ∫φ′ψ′, so that L = ½∫(u_θ′ − u*′)² but for degrees above K.
     @Test(arguments: [1, 2] as [UInt64]) func theLossIsTheErrorInTheEnergyNorm(seed: UInt64) throws {
-        let p = try problem(mesh: [0, 1], nodes: 60, bubbles: 45)
+        let p = try problem(mesh: [0, 1], nodes: 44, bubbles: 36)
         let (θ, κ) = (start(p, seed: seed), 2 * Double.pi)
         let error = simpson(0, 1, panels: 20_000) { x in
             let difference = trialFunction(θ, width: 32, at: x).slope - κ * cos(κ * x)
             return difference * difference
         }
-        // u_θ′ is analytic in a strip of 0.4 or so around the interval (units of slope 4): coefficients above degree 45 are below 1e-12 of it.
+        // u_θ′ is analytic in a strip of 0.4 or so around the interval (units of slope 4): coefficients above degree 36 are below 1e-12 of it.
         #expect(abs(2 * p.loss(at: θ).total - error) <= 1e-10 * error, "\(2 * p.loss(at: θ).total) and \(error)")
         // A test space of lower degree sees less of it.
-        let coarse = try problem(mesh: [0, 1], nodes: 60, bubbles: 3)
+        let coarse = try problem(mesh: [0, 1], nodes: 44, bubbles: 3)
         #expect(2 * coarse.loss(at: θ).total < error)
     }
 
@@ -130,8 +130,10 @@ private let uneven = [0, 0.2, 0.5, 0.6, 1]
         #expect(p.loss(at: θ).total < 1e-8)
     }
 
+    /// Two bubbles: rows of J are compared entry by entry within the rounding of their own size, and those of higher bubbles are small
+    /// differences (see ``TestSpace``).
     @Test(arguments: [1, 2]) func derivatives(depth: Int) throws {
-        let check = try DerivativeCheck(of: try problem(mesh: uneven, nodes: 9, bubbles: 4, width: 10, depth: depth))
+        let check = try DerivativeCheck(of: try problem(mesh: uneven, nodes: 9, bubbles: 2, width: 10, depth: depth))
         #expect(check.passed, "\(check)")
         #expect(check.rungs.contains { $0.name.hasPrefix("Hessian's Taylor remainder") })
     }
@@ -147,10 +149,12 @@ private let uneven = [0, 0.2, 0.5, 0.6, 1]
         }
     }
 
-    @Test(arguments: [(mesh: [0.0, 1], bubbles: 5), (mesh: uneven, bubbles: 0), (mesh: uneven, bubbles: 4)])
+    @Test(arguments: [(mesh: [0.0, 1], bubbles: 5), (mesh: uneven, bubbles: 0), (mesh: uneven, bubbles: 2)])
     func contract(mesh: [Double], bubbles: Int) throws {
         try ProblemConformance.check(try problem(mesh: mesh, nodes: 8, bubbles: bubbles, width: 7))
     }
+
+    @Test func settings() { #expect(SettingsConformance.failures(of: WeakPoissonSetup()) == []) }
 
     @Test func whatDoesNotFitIsRefused() throws {
         func message(_ make: () throws -> Any) -> String {
@@ -166,11 +170,11 @@ private let uneven = [0, 0.2, 0.5, 0.6, 1]
         #expect(message { try problem(mesh: [0, 0.5, 2], nodes: 5, bubbles: 2) }.contains("runs from 0.0 to 2.0"))
         #expect(message { try problem(mesh: [0, 1, 0.5], nodes: 5, bubbles: 2) }.contains("a mesh must have"))
         var setup = WeakPoissonSetup()
-        setup.bubbles = 12
-        #expect(message { try setup.makeProblem(seed: 0) }.contains("12 bubbles in an element of 12 nodes"))
+        setup.bubbles = 6
+        #expect(message { try setup.makeProblem(seed: 0) }.contains("6 bubbles in an element of 6 nodes"))
         let p = try WeakPoissonSetup().problem()
         #expect(message { try p.restricted(to: Batch([[0]])) }.contains("bubbles, hats"))
-        #expect(message { try p.restricted(to: Batch([[0], [15]])) }.contains("place 15 of the 15 of “hats”"))
+        #expect(message { try p.restricted(to: Batch([[0], [39]])) }.contains("place 39 of the 39 of “hats”"))
         let outside = Matrix(rows: [[1.5]])
         #expect(message { try p.prediction(at: outside, parameters: start(p, seed: 1), including: []) }.contains("x = 1.5"))
     }

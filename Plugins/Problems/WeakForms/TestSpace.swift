@@ -23,6 +23,9 @@ public struct TestFunction: Sendable {
 /// All have ∫φ′² dx = 1, so that residuals of different degrees and elements compare. Bubbles are orthogonal in that inner product to each
 /// other and to the hats; hats are not to their neighbours. Symbols: K = ``bubbles``, Pₖ Legendre's polynomials.
 ///
+/// Breaks down where K is large and elements are short: bubble k sees only what u′ has beyond the degree k − 1 there, some (h/2ℓ)ᵏ/(2k − 1)‼
+/// of it for u′ with the length scale ℓ, as a difference of numbers of the size of u′. Where that is below their rounding, so is the residual.
+///
 /// A functional of a test function is one residual of a tuple of points: the Q nodes of an element, or the 2Q of two. Cost: the jets of a
 /// tuple's nodes once for its K bubbles, and once more for its hat.
 ///

@@ -4,16 +4,16 @@ import PhysicsInformed
 
 /// The settings of `weak-poisson-1d`: frequency, network, mesh and test functions.
 ///
-/// Defaults: one hidden layer of 32 tanh units (97 parameters), and 16 elements of 12 Gauss–Legendre nodes with 8 bubbles each, which with the
-/// hats are 143 test functions. As in `poisson-1d`, the units start spread over the interval with slope 4.
+/// Defaults: one hidden layer of 32 tanh units (97 parameters), and 40 elements of 6 Gauss–Legendre nodes with 2 bubbles each, which with the
+/// hats are 119 test functions. As in `poisson-1d`, the units start spread over the interval with slope 4.
 public struct WeakPoissonSetup: ProblemConfiguration, Hashable {
     /// k.
     public var frequency = 2
     public var network = PerceptronSettings(width: 32, depth: 1, initialization: .lecunNormal, firstLayerSlope: 4)
-    public var elements = 16
-    public var nodesPerElement = 12
+    public var elements = 40
+    public var nodesPerElement = 6
     /// K.
-    public var bubbles = 8
+    public var bubbles = 2
 
     public init() {}
 
