@@ -198,13 +198,15 @@ private let uneven = [0, 0.2, 0.5, 0.6, 1]
         return try #require(problem.referenceError(at: result.parameters.values))
     }
 
+    /// 2.7e-10, 2.0e-10 and 4.2e-10; after 100 steps 2e-8.
     @Test(arguments: [1, 2, 3] as [UInt64]) func levenbergMarquardtSolvesIt(seed: UInt64) throws {
         let error = try error(LevenbergMarquardt(), frequency: 2, seed: seed, iterations: 300)
-        #expect(error <= 1e-7, "\(error)")
+        #expect(error <= 1e-8, "\(error)")
     }
 
+    /// 5.1e-14, 9.1e-14 and 1.1e-13, where it comes to rest after 20 to 26 steps.
     @Test(arguments: [1, 2, 3] as [UInt64]) func gaussNewtonSolvesIt(seed: UInt64) throws {
         let error = try error(GaussNewton(), frequency: 2, seed: seed, iterations: 100)
-        #expect(error <= 1e-7, "\(error)")
+        #expect(error <= 1e-11, "\(error)")
     }
 }
