@@ -115,8 +115,11 @@ let problems = [
         "Classification", ["RunStorage", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton"]),
     Row(
-        "DeepRitz", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
+        "DeepRitz", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient", "LeastSquares"]),
+    Row(
+        "WeakForms", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
+        tests: ["OptimizationTesting", "LeastSquares"]),
     Row(
         "Regression", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "QuasiNewton", "LeastSquares", "StochasticGradient"]),
@@ -132,7 +135,9 @@ let operators = [
 ]
 
 let callbacks = [
-    Row("Sampling", ["PhysicsInformed", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks"),
+    Row(
+        "Sampling", ["PhysicsInformed", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Callbacks",
+        tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient", "NeuralModels", "Differentiation"]),
     Row("RunControl", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
     Row("Progress", ["OptimizationCore"], in: "Plugins/Callbacks", tests: zooTraining),
     Row(

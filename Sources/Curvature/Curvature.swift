@@ -36,6 +36,7 @@
 @_exported import TrustRegion
 @_exported import VarianceReduction
 @_exported import Wave
+@_exported import WeakForms
 
 /// The plugins that come with Curvature, in the order in which they are listed. They have no privileges.
 public let builtInPlugins: [any Plugin.Type] = [
@@ -43,8 +44,9 @@ public let builtInPlugins: [any Plugin.Type] = [
     NewtonKrylovPlugin.self, TrustRegionPlugin.self, NaturalGradientPlugin.self, MatrixPreconditionersPlugin.self,
     KroneckerCurvaturePlugin.self, VarianceReductionPlugin.self, StochasticCurvaturePlugin.self,
     TestFunctionsPlugin.self, PoissonPlugin.self, HelmholtzPlugin.self, BurgersPlugin.self, AllenCahnPlugin.self, ConvectionPlugin.self,
-    ReactionPlugin.self, WavePlugin.self, HeatPlugin.self, FokkerPlanckPlugin.self, DeepRitzPlugin.self, ClassificationPlugin.self,
-    RegressionPlugin.self, DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self, DiagnosticsPlugin.self,
+    ReactionPlugin.self, WavePlugin.self, HeatPlugin.self, FokkerPlanckPlugin.self, DeepRitzPlugin.self, WeakFormsPlugin.self,
+    ClassificationPlugin.self, RegressionPlugin.self, DeepONetPlugin.self, SamplingPlugin.self, RunControlPlugin.self,
+    DiagnosticsPlugin.self,
 ]
 
 extension Registry {

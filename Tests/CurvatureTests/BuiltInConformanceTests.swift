@@ -25,6 +25,7 @@ import Testing
                     ]
                 }
             ),
+            ("weak-poisson-1d", { try WeakPoissonSetup().makeProblem(seed: 1) }, { _ in [] }),
             (
                 "poisson-1d",
                 {
@@ -139,6 +140,7 @@ import Testing
         let count = problem.sampleSets[0].count
         return [
             PointRevision(term: first, points: try problem.candidates(count, for: first, sampling: .uniform, random: &random)),
+            PointWeightRevision(term: first, weights: .slabs(axis: 0, [1, 0.5, 0.1])),
             WeightRevision([(last, 2.5)]),
         ]
     }
@@ -345,6 +347,10 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         try CallbackConformance.check(on: try smallBurgers()) { ResidualAdaptiveResampling(every: 3, pool: 200) }
     }
 
+    @Test func causalWeights() throws {
+        try CallbackConformance.check(on: try smallBurgers()) { CausalWeights(every: 3, slabs: 6, causality: [0.1, 10]) }
+    }
+
     @Test func recordedErrors() throws {
         try CallbackConformance.check(on: ZooProblem.wood) { RecordReferenceError(every: 2) }
         try CallbackConformance.check(on: try smallBurgers()) { RecordReferenceError(every: 5) }
@@ -392,7 +398,8 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         let registered = try Registry.withBuiltIns().callbacks.map(\.name)
         #expect(
             Set(registered) == [
-                "residual-adaptive-resampling", "reference-error", "monitor-loss", "early-stop", "spectrum", "term-gradients",
+                "residual-adaptive-resampling", "causal-weights", "reference-error", "monitor-loss", "early-stop", "spectrum",
+                "term-gradients",
                 "jacobian-rank",
             ])
     }

@@ -4,6 +4,7 @@ import LinearAlgebra
 import NeuralModels
 import OptimizationCore
 import OptimizationTesting
+import PhysicsInformed
 import QuasiNewton
 import StochasticGradient
 import Testing

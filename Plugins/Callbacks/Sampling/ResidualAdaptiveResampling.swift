@@ -133,12 +133,3 @@ public struct ResidualAdaptiveResampling: Callback, Configurable {
         return order.prefix(count).sorted()
     }
 }
-
-/// Registers the callbacks that draw training points anew.
-public enum SamplingPlugin: Plugin {
-    public static let identifier = "sampling"
-
-    public static func register(in registry: inout Registry) throws {
-        try registry.register(callback: ResidualAdaptiveResampling.self)
-    }
-}

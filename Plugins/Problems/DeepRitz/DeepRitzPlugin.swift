@@ -1,5 +1,6 @@
 import NeuralModels
 import OptimizationCore
+import PhysicsInformed
 
 /// The settings of `deep-ritz-1d`: frequency, network and quadrature.
 ///

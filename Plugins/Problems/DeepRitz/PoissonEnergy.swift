@@ -2,6 +2,7 @@ import Differentiation
 import LinearAlgebra
 import NeuralModels
 import OptimizationCore
+import PhysicsInformed
 
 #if canImport(Glibc)
     import Glibc

@@ -4,7 +4,7 @@ import OptimizationCore
 
 /// One term of the loss: a traced residual, the points where it is taken, the data it reads there, and its weight.
 ///
-/// Its share of the loss is ½ (weight / points) Σ r².
+/// Its share of the loss is ½ (weight / points) Σ r², or Σ w r² where its points are weighted.
 struct LossTerm: Sendable {
     let name: String
     let domain: Domain
@@ -16,6 +16,10 @@ struct LossTerm: Sendable {
     /// Columns of as many entries as there are points.
     private(set) var data: [[Double]]
     var weight: Double
+    /// w; nil where all points weigh alike.
+    private(set) var pointWeights: PointWeights?
+    /// √w at each point.
+    private(set) var factors: [Double]?
     /// Whether the points are others than those that the problem was set up with.
     private(set) var isResampled = false
 
@@ -114,13 +118,33 @@ struct LossTerm: Sendable {
         return (columns, term)
     }
 
-    /// The same term elsewhere.
+    /// The same term elsewhere. Weights that belong to points do not move with them; those that belong to places do.
     func at(_ points: Matrix) throws -> LossTerm {
         var term = self
+        if case .each = pointWeights { term.pointWeights = nil }
+        term.factors = try term.pointWeights?.factors(at: points, on: domain, term: name)
         term.data = try Self.data(for: condition, at: points, on: domain, term: name)
         term.points = points
         term.isResampled = true
         return term
+    }
+
+    /// The term with its points weighted.
+    func weighted(by weights: PointWeights?) throws -> LossTerm {
+        var term = self
+        term.factors = try weights?.factors(at: points, on: domain, term: name)
+        term.pointWeights = weights
+        return term
+    }
+
+    /// The term as a sum of squares of the derivative engine.
+    func programTerm() throws -> ProgramTerm {
+        let scale = (weight / Double(points.rows)).squareRoot()
+        guard let factors else {
+            return ProgramTerm(name: name, function: function, points: try coordinateColumns(), data: data, scale: scale)
+        }
+        return ProgramTerm(
+            name: name, function: FactoredResiduals(function), points: try coordinateColumns(), data: data + [factors], scale: scale)
     }
 
     /// The term on some of its points.
@@ -132,6 +156,7 @@ struct LossTerm: Sendable {
         var term = self
         term.points = Matrix(indices.count, points.columns) { points[indices[$0], $1] }
         term.data = data.map { column in indices.map { column[$0] } }
+        term.factors = factors.map { factors in indices.map { factors[$0] } }
         return term
     }
 

@@ -22,15 +22,13 @@ struct Objective: Sendable {
                     throw PhysicsError(
                         "term “\(term.name)” takes a derivative of order \(channel.order); the engine reaches order \(highest)")
                 }
-                return ProgramTerm(
-                    name: term.name, function: term.function, points: try term.coordinateColumns(),
-                    data: term.data, scale: (term.weight / Double(term.points.rows)).squareRoot())
+                return try term.programTerm()
             }, options: ProgramOptions(precision: precision ?? model.precision))
     }
 
     /// One residual function at some points, with nothing weighted, in double precision: for predictions and for looking at residuals.
     init(_ model: any NetworkModel, unweighted term: LossTerm) throws {
-        var term = term
+        var term = try term.weighted(by: nil)
         term.weight = Double(term.points.rows)
         try self.init(model, [term], precision: .double)
     }

@@ -8,7 +8,8 @@ import OptimizationCore
 ///     L(θ) = ½ Σ_terms (weight / points) Σ_points r(u_θ; x)²
 ///
 /// The terms are the equation in the interior and the conditions where they hold, in that order; their residuals are stacked in the
-/// same order. Points, weights and version change by revisions (``PointRevision``, ``WeightRevision``) only, which make a new value.
+/// same order. Points, weights and version change by revisions (``PointRevision``, ``WeightRevision``, ``PointWeightRevision``) only,
+/// which make a new value. The monitor loss has the terms' weights of the set-up and no point weights.
 public struct PhysicsInformedProblem: Sendable {
     public let pde: any PDEProblem
     public let model: any NetworkModel
@@ -108,6 +109,9 @@ public struct PhysicsInformedProblem: Sendable {
 
     public func weight(of term: String) throws -> Double { try lossTerms[position(of: term)].weight }
 
+    /// The weights of a term's points; nil where all weigh alike.
+    public func pointWeights(of term: String) throws -> PointWeights? { try lossTerms[position(of: term)].pointWeights }
+
     /// The fields at some points: a row for each point, a column for each field.
     public func fields(at points: Matrix, parameters θ: Vector) throws -> Matrix {
         try Objective(model, unweighted: try LossTerm.prediction(of: pde, at: points)).pointwise(at: θ)
@@ -172,6 +176,10 @@ extension PhysicsInformedProblem: MonitoredProblem, ReferencedProblem {
     public func referenceError(at θ: Vector) throws -> Double? { errorMeasure?.comparison(at: θ).relativeL2 }
 }
 
+extension PhysicsInformedProblem: PointWeightedProblem {
+    public var domain: Domain { pde.domain }
+}
+
 extension PhysicsInformedProblem: ResampledProblem {
     public func candidates(
         _ count: Int, for term: String, sampling: PointSampling, random: inout RandomStream
@@ -203,18 +211,24 @@ extension PhysicsInformedProblem: RevisableProblem {
                 }
                 terms[try position(of: term)].weight = weight
             }
+        case let revision as PointWeightRevision:
+            let position = try position(of: revision.term)
+            terms[position] = try terms[position].weighted(by: revision.weights)
         default:
             throw PhysicsError("“\(revision.summary)” is no revision that \(name) knows: it takes new points and new weights")
         }
         return try with(terms, version: version + 1)
     }
 
-    /// Stores version, weights, and the points of the terms that were given others; all else follows from the set-up.
+    /// Stores version, weights, point weights, and the points of the terms that were given others; all else follows from the set-up.
     public func encodeRevisions(into archive: inout Archive) {
         archive.set("version", version)
         archive.set("terms", terms)
         archive.set("weights", lossTerms.map(\.weight))
-        for (index, term) in lossTerms.enumerated() where term.isResampled { archive.set("points \(index)", term.points) }
+        for (index, term) in lossTerms.enumerated() {
+            if term.isResampled { archive.set("points \(index)", term.points) }
+            if let weights = term.pointWeights { archive.set("point weights \(index)", weights) }
+        }
     }
 
     public func restoringRevisions(from archive: Archive) throws -> PhysicsInformedProblem {
@@ -227,6 +241,8 @@ extension PhysicsInformedProblem: RevisableProblem {
             restored[index].weight = weights[index]
             let entry = "points \(index)"
             if archive[entry] != nil { restored[index] = try restored[index].at(try archive.matrix(entry)) }
+            let pointWeights = "point weights \(index)"
+            if archive[pointWeights] != nil { restored[index] = try restored[index].weighted(by: try archive.value(pointWeights)) }
         }
         return try with(restored, version: try archive.count("version"))
     }

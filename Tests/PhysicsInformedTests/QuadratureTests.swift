@@ -1,4 +1,4 @@
-import DeepRitz
+import PhysicsInformed
 import Testing
 
 #if canImport(Glibc)
