@@ -56,7 +56,7 @@ import Testing
             var method = NaturalGradient(space: space, solver: solver)
             method.averaging = 0.5
             let error = #expect(throws: ConfigurationError.self) { try method.validated() }
-            #expect(error?.path == "averaging" && error?.reason.contains("take") == true)
+            #expect(error?.path == "natural-gradient.averaging" && error?.reason.contains("take") == true)
         }
     }
 }

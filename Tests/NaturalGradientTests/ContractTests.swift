@@ -36,10 +36,11 @@ import Testing
         return method
     }
 
-    /// Levenberg–Marquardt's accuracy without what it has beside its damping.
+    /// As Levenberg–Marquardt where residuals are large and curved, which the constant damping is not; with the cut-off's limit as above.
+    static let gainRatioAccuracy = DeclaredAccuracy(1e-6, within: 300, except: ["powell-badly-scaled": 1e-4, "meyer": 1e-4])
+
     @Test(arguments: ZooProblem.all) func gainRatio(problem: ZooProblem) throws {
-        try OptimizerConformance.check(
-            NaturalGradient(damping: NielsenDamping()), on: problem, reaching: DeclaredAccuracy(1e-6, within: 300))
+        try OptimizerConformance.check(NaturalGradient(damping: NielsenDamping()), on: problem, reaching: Self.gainRatioAccuracy)
     }
 
     @Test(arguments: ZooProblem.sample, variants.indices) func variant(problem: ZooProblem, index: Int) throws {

@@ -126,7 +126,7 @@ import Testing
         let error = #expect(throws: ConfigurationError.self) {
             try NaturalGradient(damping: ConstantDamping(), stepLength: .full(FullStep())).validated()
         }
-        #expect(error?.path == "stepLength" && error?.reason.contains("nielsen") == true)
+        #expect(error?.path == "natural-gradient.stepLength" && error?.reason.contains("nielsen") == true)
     }
 
     /// A gradient that is wrong is told from a point with nothing left to do.

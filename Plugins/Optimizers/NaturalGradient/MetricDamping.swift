@@ -13,6 +13,10 @@ public enum NaturalDamping: Sendable {
     /// From the loss and the number of steps.
     case schedule(any MetricDamping)
     /// From the gain ratio ρ = (L(θ) − L(θ + s))/(−gᵀs − ½‖Js‖²) of each step s, as Levenberg–Marquardt's does.
+    ///
+    /// It converges where a constant λ is stuck, on large and curved residuals. On poisson-1d (97 parameters, three seeds, 300 steps) full steps by
+    /// Nielsen's rule ended at 9e-7 … 4e-6 after 910 evaluations, a grid with λ = 1e-12 at 6e-10 … 7e-9 after 3 900 … 9 900: λ is kept larger
+    /// there than the grid needs.
     case gainRatio(any DampingRule)
 
     var settings: Setting {
