@@ -206,7 +206,8 @@ private func start(_ problem: PoissonEnergy, seed: UInt64) -> Vector {
         }
     }
 
-    /// To a relative error of 1e-6 in less than 200 steps from each of five seeds.
+    /// To a relative error of 1e-6 in less than 200 steps from each of five seeds: 9 to 19, and 14 to 33 until rounding hides all that is left, at
+    /// errors of 2e-9 to 9e-8.
     @Test(arguments: [1, 2, 3, 4, 5] as [UInt64]) func naturalGradientsSolveIt(seed: UInt64) throws {
         let (error, gap) = try train(NaturalGradient(), seed: seed, until: .iterations(199))
         #expect(error <= 1e-6 && gap <= 1e-9, "\(error), \(gap)")

@@ -10,7 +10,8 @@ package struct PoissonTrajectories: Decodable {
     package struct Case: Decodable {
         package var method: String
         package var settings: SettingValue
-        package var after10, after100: [Double]
+        package var after10, atEnd: [Double]
+        package var steps: Int
         package var oneUlpMoves: Double
     }
 
@@ -36,11 +37,11 @@ package struct PoissonTrajectories: Decodable {
             .revised(by: PointRevision(term: "boundary", points: Matrix(rows: boundary)))
     }
 
-    /// The largest differences from a reference after 10 and after 100 steps of a method by this configuration, and how large they may be:
+    /// The largest differences from a reference after 10 steps of a method by this configuration, and after all, and how large they may be:
     /// 10⁻¹² of the parameters, and ten times what a rounding of every step does to the reference itself.
     package func distances(
         _ optimizer: any Optimizer, _ expected: Case
-    ) throws -> (after10: Double, bound10: Double, after100: Double, bound100: Double) {
+    ) throws -> (after10: Double, bound10: Double, atEnd: Double, bound: Double) {
         func follow<O: Optimizer>(_ optimizer: O) throws -> [Vector] {
             let network = try problem()
             guard let objective = network as? O.Objective else {
@@ -48,17 +49,17 @@ package struct PoissonTrajectories: Decodable {
             }
             var state = try optimizer.start(on: objective, from: Parameters(layout: network.layout, values: Vector(start)))
             var kept: [Vector] = []
-            for step in 1...100 {
+            for step in 1...expected.steps {
                 let report = try optimizer.step(&state, on: objective)
                 guard report.verdict == .accepted else {
                     throw ConfigurationError(path: expected.method, reason: "step \(step) was \(report.verdict)")
                 }
-                if step == 10 || step == 100 { kept.append(state.parameters.values) }
+                if step == 10 || step == expected.steps { kept.append(state.parameters.values) }
             }
             return kept
         }
         let found = try follow(optimizer)
-        let (early, late) = (Vector(expected.after10), Vector(expected.after100))
+        let (early, late) = (Vector(expected.after10), Vector(expected.atEnd))
         return (
             (found[0] - early).maximumNorm, 1e-12 * early.maximumNorm, (found[1] - late).maximumNorm, 10 * expected.oneUlpMoves
         )

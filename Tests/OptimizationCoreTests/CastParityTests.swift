@@ -93,7 +93,8 @@ private func capabilities(of problem: any Problem) -> [String] {
         func root<P: Problem>(_ problem: P) -> any Problem { Transformed(problem, by: SquareRoot.self) }
         func logarithm<P: Problem>(_ problem: P) -> any Problem { Transformed(problem, by: Logarithm.self) }
         #expect(capabilities(of: root(problem)) == capabilities(of: problem))
-        #expect(capabilities(of: logarithm(problem)) == capabilities(of: problem).filter { $0 != "least squares" })
+        let squares = ["generalised Gauss–Newton", "least squares"]
+        #expect(capabilities(of: logarithm(problem)) == capabilities(of: problem).filter { !squares.contains($0) })
     }
 
     // MARK: The fault injector
