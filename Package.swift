@@ -63,7 +63,9 @@ let optimizers = [
         tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient"]),
     Row(
         "NaturalGradient", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
-        tests: ["OptimizationTesting", "NewtonFixtures", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Poisson"]),
+        tests: [
+            "OptimizationTesting", "NewtonFixtures", "StochasticGradient", "LeastSquares", "PhysicsInformed", "NeuralModels", "Poisson",
+        ]),
     Row(
         "MatrixPreconditioners", ["OptimizationCore", "LinearAlgebra"], in: "Plugins/Optimizers",
         tests: ["OptimizationTesting", "NewtonFixtures", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Poisson"]),
@@ -116,7 +118,7 @@ let problems = [
         tests: ["OptimizationTesting", "StochasticGradient", "QuasiNewton"]),
     Row(
         "DeepRitz", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
-        tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient", "LeastSquares"]),
+        tests: ["OptimizationTesting", "QuasiNewton", "StochasticGradient", "LeastSquares", "NaturalGradient", "Globalization"]),
     Row(
         "WeakForms", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
         tests: ["OptimizationTesting", "LeastSquares"]),
@@ -196,7 +198,7 @@ let package = Package(
         .executableTarget(name: "curvature-tool", dependencies: ["CurvatureCLI"], swiftSettings: strict),
         // What tests of several targets share; no product has it.
         .target(
-            name: "NewtonFixtures", dependencies: ["PhysicsInformed", "Poisson", "OptimizationCore", "LinearAlgebra"],
+            name: "NewtonFixtures", dependencies: ["PhysicsInformed", "Poisson", "NeuralModels", "OptimizationCore", "LinearAlgebra"],
             path: "Tests/NewtonFixtures", swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -35,6 +35,17 @@ import Testing
         Case(optimizer: "{name: trust-region}", iterations: 100, checkpointCadence: 4, resampling: 30),
         Case(optimizer: "{name: trust-region, model: quasi-newton}", iterations: 300, checkpointCadence: 10, resampling: 70),
         Case(optimizer: "{name: natural-gradient}", iterations: 60, checkpointCadence: 2, resampling: 15),
+        Case(
+            optimizer: "{name: natural-gradient, solver: {name: nystrom, share: 0.2}, momentum: {name: spring, decay: 0.5}, "
+                + "damping: {name: constant, value: 1e-6}}", iterations: 60, checkpointCadence: 2, resampling: 15),
+        Case(
+            optimizer: "{name: natural-gradient, averaging: 0.5, damping: nielsen, solver: exact, stepLength: full}", iterations: 60,
+            checkpointCadence: 2, resampling: 15),
+        Case(
+            optimizer: "{name: natural-gradient, batch: {size: 64, holding: 2}, damping: {name: constant, value: 1e-3}, "
+                + "momentum: {name: spring, decay: 0.9}, stepLength: fixed}", iterations: 150, checkpointCadence: 5),
+        Case(optimizer: "{name: hessian-free, maximumIterations: 60}", iterations: 60, checkpointCadence: 2, resampling: 15),
+        Case(optimizer: "{name: natural-gradient}", iterations: 100, checkpointCadence: 4, problem: deepRitz),
         Case(optimizer: "{name: kfac, refresh: 3, momentum: 0.5}", iterations: 100, checkpointCadence: 4, resampling: 30),
         Case(optimizer: "{name: ekfac, refresh: 3}", iterations: 100, checkpointCadence: 4),
         Case(optimizer: "{name: soap}", iterations: 1000, checkpointCadence: 20, resampling: 70),

@@ -66,6 +66,7 @@ import Testing
         Method("bounded", Bounded(LevenbergMarquardt(), ParameterBounds(["all": -5...5]))),
         Method("natural-gradient", NaturalGradient()),
         Method("spring", NaturalGradient(momentum: .spring(SPRINGMomentum()), stepLength: .fixed(CappedRate()))),
+        Method("natural-gradient-full", NaturalGradient(damping: NielsenDamping(), momentum: .spring(SPRINGMomentum(decay: 0.3)))),
         Method("hessian-free", HessianFree()), Method("shampoo", Shampoo(), layers: true), Method("soap", SOAP(), layers: true),
         Method("muon", Muon(learningRate: 1e-3), layers: true), Method("kfac", KFAC(), layers: true),
         Method("kfac-automatic", KFAC(stepLength: .automatic(QuadraticModelStep())), layers: true),

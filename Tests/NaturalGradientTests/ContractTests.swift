@@ -26,7 +26,22 @@ import Testing
         NaturalGradient(momentum: .heavyBall(HeavyBallMomentum(decay: 0.3))),
         NaturalGradient(momentum: .nesterov(NesterovMomentum(decay: 0.3)), stepLength: .search(BacktrackingArmijo())),
         NaturalGradient(damping: ConstantDamping(1e-3), momentum: .spring(SPRINGMomentum(decay: 0.9)), stepLength: .fixed(CappedRate())),
+        NaturalGradient(damping: NielsenDamping(), momentum: .spring(SPRINGMomentum(decay: 0.3))),
+        NaturalGradient(damping: ClassicalDamping(), solver: .exact, stepLength: .search(GridLineSearch())), averaged,
     ]
+
+    static var averaged: NaturalGradient {
+        var method = NaturalGradient(damping: NielsenDamping(), solver: .exact, stepLength: .search(BacktrackingArmijo()))
+        (method.averaging, method.metricStart) = (0.3, .identity)
+        return method
+    }
+
+    /// As Levenberg–Marquardt where residuals are large and curved, which the constant damping is not; with the cut-off's limit as above.
+    static let gainRatioAccuracy = DeclaredAccuracy(1e-6, within: 300, except: ["powell-badly-scaled": 1e-4, "meyer": 1e-4])
+
+    @Test(arguments: ZooProblem.all) func gainRatio(problem: ZooProblem) throws {
+        try OptimizerConformance.check(NaturalGradient(damping: NielsenDamping()), on: problem, reaching: Self.gainRatioAccuracy)
+    }
 
     @Test(arguments: ZooProblem.sample, variants.indices) func variant(problem: ZooProblem, index: Int) throws {
         try OptimizerConformance.check(Self.variants[index], on: problem, reaching: .descent(within: 100))
@@ -43,6 +58,7 @@ import Testing
             [
                 try OptimizerConformance.interrupted(sketched, on: problem),
                 try OptimizerConformance.interrupted(HessianFree(), on: problem),
+                try OptimizerConformance.interrupted(Self.averaged, on: problem),
             ]
         }
         await #expect(processExitsWith: .success) { [cuts = cuts as [[InterruptedRun]]] in
@@ -50,6 +66,7 @@ import Testing
             for (cut, problem) in zip(cuts, ZooProblem.sample) {
                 try cut[0].finish(sketched, on: problem)
                 try cut[1].finish(HessianFree(), on: problem)
+                try cut[2].finish(ContractTests.averaged, on: problem)
             }
         }
     }

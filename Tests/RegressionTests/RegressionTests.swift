@@ -43,7 +43,8 @@ private struct FitReference: Decodable {
         try ProblemConformance.check(problem)
         #expect(
             offers(of: problem) == [
-                "DifferentiableProblem", "LeastSquaresProblem", "PartiallyLinearProblem", "TwiceDifferentiableProblem", "SampledProblem",
+                "DifferentiableProblem", "GeneralizedGaussNewtonProblem", "LeastSquaresProblem", "PartiallyLinearProblem",
+                "TwiceDifferentiableProblem", "SampledProblem",
             ])
     }
 

@@ -1,9 +1,40 @@
 import LinearAlgebra
 import OptimizationCore
 
-/// Jᵀ(JJᵀ + λI)⁻¹ζ = (JᵀJ + λI)⁻¹Jᵀζ at one point, for one λ after another.
+/// What a damped metric is solved for.
+enum MetricTarget {
+    /// ζ ∈ ℝᴺ, for Jᵀ(JJᵀ + λI)⁻¹ζ = (JᵀJ + λI)⁻¹Jᵀζ.
+    case samples(Vector)
+    /// b ∈ ℝᴾ, for (JᵀJ + λI)⁻¹b: where there is no residual.
+    case parameters(Vector)
+
+    var isFinite: Bool {
+        switch self {
+        case .samples(let v), .parameters(let v): v.isFinite
+        }
+    }
+
+    /// Jᵀζ or b.
+    func inParameters(_ model: any GaussNewtonFactor) -> Vector {
+        switch self {
+        case .samples(let ζ): model.transposedProduct(ζ)
+        case .parameters(let b): b
+        }
+    }
+
+    /// ζ.
+    var inSamples: Vector {
+        guard case .samples(let ζ) = self else { preconditionFailure("a right-hand side of parameters in the space of samples") }
+        return ζ
+    }
+}
+
+/// (JᵀJ + λI)⁻¹ or Jᵀ(JJᵀ + λI)⁻¹ at one point, for one λ after another.
 protocol DampedMetric {
-    func solve(_ ζ: Vector, damping λ: Double) -> Result<MetricSolution, FactorizationFailure>
+    /// The largest diagonal entry of what is damped, or as near to it as is known: what the first λ of a damping rule is relative to.
+    var scale: Double { get }
+
+    func solve(_ target: MetricTarget, damping λ: Double) -> Result<MetricSolution, FactorizationFailure>
 }
 
 /// A direction, and what it took.
@@ -17,14 +48,16 @@ struct MetricSolution {
 }
 
 extension MetricSolver {
-    /// The metric of a linearisation in a space that is not automatic; sketches are drawn from `random`.
+    /// The metric of a linearisation in a space that is not automatic; `average` stands in for JᵀJ where there is one, and sketches are drawn
+    /// from `random`.
     func metric(
-        of model: any Linearization, in space: MetricSpace, scaling: MetricScaling, random: inout RandomStream
+        of model: any GaussNewtonFactor, in space: MetricSpace, scaling: MetricScaling, average: Matrix?, random: inout RandomStream
     ) -> Result<any DampedMetric, FactorizationFailure> {
         switch self {
-        case .exact: return .success(FactorizedMetric(DenseMetric(model, in: space, scaling: scaling)))
+        case .exact: return .success(FactorizedMetric(DenseMetric(model, in: space, scaling: scaling, average: average)))
         case .truncated(let kind):
-            return EigenMetric.of(DenseMetric(model, in: space, scaling: scaling), relativeCutoff: kind.relativeCutoff)
+            return EigenMetric.of(
+                DenseMetric(model, in: space, scaling: scaling, average: average), relativeCutoff: kind.relativeCutoff)
         case .nystrom(let kind):
             return SquaredJacobian(model, space).sketch(share: kind.share, random: &random).map { SketchedMetric(model, space, $0) }
         case .pcg(let kind):
@@ -33,39 +66,48 @@ extension MetricSolver {
             return square.sketch(share: kind.share, random: &random).map { IteratedMetric(square, sketch: $0, kind) }
         }
     }
+
+    /// Operations on a metric of order n that is formed, beside forming it.
+    func arithmetic(order n: Double) -> Double {
+        switch self {
+        case .truncated: 4 * n * n * n
+        case .exact, .nystrom, .pcg: n * n * n / 3
+        }
+    }
 }
 
-/// A = JᵀJ or JJᵀ as a matrix, S·A·S where a scaling is asked for.
+/// A = JᵀJ, an average of it, or JJᵀ as a matrix, S·A·S where a scaling is asked for.
 private struct DenseMetric {
-    let model: any Linearization
+    let model: any GaussNewtonFactor
     let inSamples: Bool
     let matrix: Matrix
     /// S's diagonal, where there is a scaling.
-    private let scale: Vector?
+    private let scaling: Vector?
 
-    init(_ model: any Linearization, in space: MetricSpace, scaling: MetricScaling) {
+    init(_ model: any GaussNewtonFactor, in space: MetricSpace, scaling: MetricScaling, average: Matrix?) {
         (self.model, inSamples) = (model, space == .samples)
-        var matrix = inSamples ? model.kernel() : model.gramian()
+        var matrix = inSamples ? model.kernel() : average ?? model.gramian()
         if scaling == .jacobi {
             let s = Vector(matrix.diagonal.map { $0 > 0 ? 1 / $0.squareRoot() : 1 })
             for j in 0..<matrix.columns { for i in 0..<matrix.rows { matrix.elements[i + j * matrix.rows] *= s[i] * s[j] } }
-            scale = s
+            self.scaling = s
         } else {
-            scale = nil
+            self.scaling = nil
         }
         self.matrix = matrix
     }
 
     var trace: Double { matrix.diagonal.reduce(0, +) }
+    var scale: Double { matrix.diagonal.maximumNorm }
 
-    /// The direction for ζ by the inverse of the damped matrix; nil where it is not finite.
-    func direction(for ζ: Vector, inverse: (Vector) -> Vector) -> Vector? {
-        let solved = scaled(inverse(scaled(inSamples ? ζ : model.transposedProduct(ζ))))
+    /// The direction for a right-hand side by the inverse of the damped matrix; nil where it is not finite.
+    func direction(for target: MetricTarget, inverse: (Vector) -> Vector) -> Vector? {
+        let solved = scaled(inverse(scaled(inSamples ? target.inSamples : target.inParameters(model))))
         let direction = inSamples ? model.transposedProduct(solved) : solved
         return direction.isFinite ? direction : nil
     }
 
-    private func scaled(_ v: Vector) -> Vector { scale.map { s in Vector(zip(v, s).map { $0 * $1 }) } ?? v }
+    private func scaled(_ v: Vector) -> Vector { scaling.map { s in Vector(zip(v, s).map { $0 * $1 }) } ?? v }
 }
 
 /// Cholesky's factorisation, n³/3 flops a λ.
@@ -74,14 +116,16 @@ private struct FactorizedMetric: DampedMetric {
 
     init(_ metric: DenseMetric) { self.metric = metric }
 
-    func solve(_ ζ: Vector, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
+    var scale: Double { metric.scale }
+
+    func solve(_ target: MetricTarget, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
         let trace = metric.trace
-        guard ζ.isFinite, trace.isFinite else { return .failure(.nonFinite) }
+        guard target.isFinite, trace.isFinite else { return .failure(.nonFinite) }
         var used = λ
         while true {
             switch Cholesky.factorize(metric.matrix, addingToDiagonal: Vector(repeating: used, count: metric.matrix.rows)) {
             case .success(let factors):
-                guard let direction = metric.direction(for: ζ, inverse: { factors.solve($0) }) else { return .failure(.nonFinite) }
+                guard let direction = metric.direction(for: target, inverse: { factors.solve($0) }) else { return .failure(.nonFinite) }
                 return .success(MetricSolution(direction: direction, damping: used, resolution: .ulpOfOne * trace / used))
             case .failure(let failure):
                 guard failure != .nonFinite, used < trace else { return .failure(failure) }
@@ -101,10 +145,12 @@ private struct EigenMetric: DampedMetric {
         SymmetricEigen.factorize(metric.matrix).map { EigenMetric(metric: metric, spectrum: $0, cutoff: relativeCutoff) }
     }
 
-    func solve(_ ζ: Vector, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
-        guard ζ.isFinite, let largest = spectrum.values.last else { return .failure(.nonFinite) }
+    var scale: Double { metric.scale }
+
+    func solve(_ target: MetricTarget, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
+        guard target.isFinite, let largest = spectrum.values.last else { return .failure(.nonFinite) }
         let least = cutoff * largest
-        let direction = metric.direction(for: ζ) { b in
+        let direction = metric.direction(for: target) { b in
             let c = spectrum.vectors.transposedTimes(b)
             return spectrum.vectors.times(Vector(zip(c, spectrum.values).map { $1 > least ? $0 / ($1 + λ) : 0 }))
         }
@@ -115,12 +161,12 @@ private struct EigenMetric: DampedMetric {
 
 /// A = JᵀJ or JJᵀ by products with J and Jᵀ.
 private struct SquaredJacobian {
-    let model: any Linearization
+    let model: any GaussNewtonFactor
     let space: MetricSpace
 
-    init(_ model: any Linearization, _ space: MetricSpace) { (self.model, self.space) = (model, space) }
+    init(_ model: any GaussNewtonFactor, _ space: MetricSpace) { (self.model, self.space) = (model, space) }
 
-    var order: Int { space == .samples ? model.residualCount : model.parameterCount }
+    var order: Int { space == .samples ? model.rowCount : model.parameterCount }
 
     func times(_ v: Vector) -> Vector {
         space == .samples ? model.product(model.transposedProduct(v)) : model.transposedProduct(model.product(v))
@@ -133,7 +179,7 @@ private struct SquaredJacobian {
         let n = order
         let rank = Swift.min(n, Swift.max(1, Int((share * Double(n)).rounded(.up))))
         return NystromSketch.of(order: n, rank: rank, from: &random) { Ω in
-            if model.residualCount * model.parameterCount <= Self.dense {
+            if model.rowCount * model.parameterCount <= Self.dense {
                 let J = model.jacobian()
                 return space == .samples
                     ? Matrix.product(J, Matrix.product(J, Ω, transposingFirst: true))
@@ -146,19 +192,22 @@ private struct SquaredJacobian {
 
 /// The sketch in place of A.
 private struct SketchedMetric: DampedMetric {
-    private let model: any Linearization
+    private let model: any GaussNewtonFactor
     private let space: MetricSpace
     private let sketch: NystromSketch
 
-    init(_ model: any Linearization, _ space: MetricSpace, _ sketch: NystromSketch) {
+    init(_ model: any GaussNewtonFactor, _ space: MetricSpace, _ sketch: NystromSketch) {
         (self.model, self.space, self.sketch) = (model, space, sketch)
     }
 
-    func solve(_ ζ: Vector, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
+    var scale: Double { sketch.largest }
+
+    func solve(_ target: MetricTarget, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
         let used = Swift.max(λ, sketch.smallest)
         let direction =
             space == .samples
-            ? model.transposedProduct(sketch.solve(ζ, damping: used)) : sketch.solve(model.transposedProduct(ζ), damping: used)
+            ? model.transposedProduct(sketch.solve(target.inSamples, damping: used))
+            : sketch.solve(target.inParameters(model), damping: used)
         return direction.isFinite ? .success(MetricSolution(direction: direction, damping: used)) : .failure(.nonFinite)
     }
 }
@@ -173,9 +222,21 @@ private struct IteratedMetric: DampedMetric {
         (self.square, self.sketch, self.settings) = (square, sketch, settings)
     }
 
-    func solve(_ ζ: Vector, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
+    /// The sketch's, or what four steps of the power method find.
+    var scale: Double {
+        if let sketch { return sketch.largest }
+        var (v, largest) = (Vector(repeating: 1, count: square.order), 0.0)
+        for _ in 0..<4 {
+            v = square.times((1 / v.norm) * v)
+            largest = v.norm
+            guard largest > 0, largest.isFinite else { break }
+        }
+        return largest
+    }
+
+    func solve(_ target: MetricTarget, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
         let inSamples = square.space == .samples
-        let right = inSamples ? ζ : square.model.transposedProduct(ζ)
+        let right = inSamples ? target.inSamples : target.inParameters(square.model)
         guard right.isFinite else { return .failure(.nonFinite) }
         let found = ConjugateGradients.solve(
             right, tolerance: settings.tolerance, limit: settings.maximumIterations,

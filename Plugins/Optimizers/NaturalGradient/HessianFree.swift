@@ -12,6 +12,7 @@ import OptimizationCore
 /// 0.8ʲ along it with L ≤ L(θ) + 0.01·α·gᵀx. With ρ = (L(θ + x) − L(θ))/q(x), λ ← ⅔λ where ρ > ¾ and 3λ/2 where ρ < ¼; a step without a
 /// decrease is rejected with λ tenfold and x₋ forgotten.
 ///
+/// For a loss that is no sum of squares, B has the factor of its generalised Gauss–Newton matrix in place of J.
 /// θ, x ∈ ℝᴾ. No matrix is formed: a J·v and a Jᵀ·w an iteration, some 10 + log₁.₃(iterations) vectors of P. Breaks down where λ leaves
 /// its bound; stationary where rounding hides all decreases. A revision keeps λ and x₋.
 /// Variant: Martens, ICML 2010, §4 (λ's rule, the stopping of CG, backtracking, warm start), without his preconditioner, whose diagonal
@@ -55,12 +56,12 @@ public struct HessianFree: Optimizer, Configurable {
         }
     }
 
-    public func start(on problem: any LeastSquaresProblem, from parameters: Parameters) throws -> HessianFreeState {
+    public func start(on problem: any GeneralizedGaussNewtonProblem, from parameters: Parameters) throws -> HessianFreeState {
         HessianFreeState(
             standpoint: Standpoint(at: parameters, try problem.lossAndGradient(at: parameters.values)), damping: initialDamping)
     }
 
-    public func step(_ state: inout HessianFreeState, on problem: any LeastSquaresProblem) throws -> StepReport {
+    public func step(_ state: inout HessianFreeState, on problem: any GeneralizedGaussNewtonProblem) throws -> StepReport {
         let here = state.standpoint
         let λ = state.damping
         var (iterations, ratio) = (0, Double.nan)
@@ -76,7 +77,7 @@ public struct HessianFree: Optimizer, Configurable {
         guard here.isFinite else { return report(here, .brokeDown(.nonFinite(at: θ, on: problem))) }
         if here.hasVanishingGradient { return report(here, .stationary, floor: .vanishingGradient(g.norm)) }
 
-        let model = try problem.linearization(at: θ)
+        let model = try problem.gaussNewtonFactor(at: θ)
         let path = solve(model, g, damping: λ, from: state.solution.map { warmStart * $0 })
         iterations = path.iterations
         guard let solution = path.iterates.last, solution.isFinite, solution.norm > 0, path.residualNorm.isFinite else {
@@ -131,7 +132,7 @@ public struct HessianFree: Optimizer, Configurable {
 
     /// The kept iterates of conjugate gradients, the last one at the end.
     private func solve(
-        _ model: any Linearization, _ g: Vector, damping λ: Double, from start: Vector?
+        _ model: any GaussNewtonFactor, _ g: Vector, damping λ: Double, from start: Vector?
     ) -> (iterates: [Vector], iterations: Int, residualNorm: Double) {
         var values: [Double] = []
         var (kept, mark) = ([Vector](), 1.0)
@@ -153,7 +154,7 @@ public struct HessianFree: Optimizer, Configurable {
     }
 
     /// Loss and gradient are evaluated anew; the damping and the last solution are kept.
-    public func adapt(_ state: inout HessianFreeState, to problem: any LeastSquaresProblem) throws {
+    public func adapt(_ state: inout HessianFreeState, to problem: any GeneralizedGaussNewtonProblem) throws {
         state.standpoint = Standpoint(at: state.parameters, try problem.lossAndGradient(at: state.parameters.values))
     }
 

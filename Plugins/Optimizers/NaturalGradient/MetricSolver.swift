@@ -3,16 +3,34 @@ import OptimizationCore
 
 /// In which space the metric is inverted: the two give the same direction, by (JᵀJ + λI)⁻¹Jᵀ = Jᵀ(JJᵀ + λI)⁻¹.
 public enum MetricSpace: String, CaseIterable, Sendable, Hashable {
-    /// The smaller of P and N.
+    /// The one with fewer operations: what the problem takes to form its square, and the solver on it; that of parameters where there is no
+    /// residual.
     case automatic
     /// G = JᵀJ ∈ ℝᴾˣᴾ, the Gramian of the energy: ENGD.
     case parameters
     /// K = JJᵀ ∈ ℝᴺˣᴺ, the neural tangent kernel (Woodbury): ENGD-W.
     case samples
 
+    /// By the numbers alone, as squares of a dense J compare.
     package func resolved(parameters: Int, residuals: Int) -> MetricSpace {
         self == .automatic ? (residuals < parameters ? .samples : .parameters) : self
     }
+
+    /// By what the problem takes for each square, and the solver on a matrix of its order.
+    func choice(on problem: any LeastSquaresProblem, arithmetic: (_ order: Double) -> Double, damping: Double?) -> SquareChoice {
+        let gramian = SquareChoice.Candidate(problem.plan(of: .gramian), arithmetic: arithmetic(Double(problem.layout.count)))
+        let kernel = SquareChoice.Candidate(problem.plan(of: .kernel), arithmetic: arithmetic(Double(problem.residualCount)))
+        let takesKernel = self == .samples || (self == .automatic && kernel.flops < gramian.flops)
+        return SquareChoice(takesKernel ? kernel : gramian, over: takesKernel ? gramian : kernel, damping: damping)
+    }
+}
+
+/// From what the running average of the metric begins.
+public enum MetricStart: String, CaseIterable, Sendable, Hashable {
+    /// Zero: the first average is 1 − β of the first metric, and its direction 1/(1 − β) times longer, which a line search makes up for.
+    case zero
+    /// I, forgotten with the first metrics' weights: the first steps are cautious.
+    case identity
 }
 
 /// What λ is added to.

@@ -31,27 +31,31 @@ public enum NaturalMomentum: Sendable, Hashable {
         }
     }
 
-    /// ζ, which is solved for: −r, or −r − μJφ.
-    func target(_ model: any Linearization, memory φ: Vector?) -> Vector {
-        guard case .spring(let kind) = self, let φ else { return -model.residual }
-        return (-model.residual).adding(model.product(φ), scaledBy: -kind.decay)
+    /// What is solved for: ζ = −r or −r − μJφ; without a residual −g or −g − μJᵀJφ, which is Jᵀζ where there is one.
+    func target(_ model: any GaussNewtonFactor, residual r: Vector?, gradient g: Vector, memory φ: Vector?) -> MetricTarget {
+        guard case .spring(let kind) = self, let φ else { return r.map { .samples(-$0) } ?? .parameters(-g) }
+        let explained = model.product(φ)
+        if let r { return .samples((-r).adding(explained, scaledBy: -kind.decay)) }
+        return .parameters((-g).adding(model.transposedProduct(explained), scaledBy: -kind.decay))
     }
 
-    /// φ after the step, where one is kept, and the direction p. `count` is k, this step included.
-    func combine(_ d: Vector, memory φ: Vector?, count: Int) -> (memory: Vector?, direction: Vector) {
+    /// φ after the step, where one is kept, the direction p, and by how much p is longer than the momentum's own for the sake of a rate.
+    /// `count` is k, this step included.
+    func combine(_ d: Vector, memory φ: Vector?, count: Int) -> (memory: Vector?, direction: Vector, correction: Double) {
         func accumulated(_ μ: Double) -> Vector { φ.map { d.adding($0, scaledBy: μ) } ?? d }
         switch self {
-        case .none: return (nil, d)
+        case .none: return (nil, d, 1)
         case .heavyBall(let kind):
             let φ = accumulated(kind.decay)
-            return (φ, φ)
+            return (φ, φ, 1)
         case .nesterov(let kind):
             let φ = accumulated(kind.decay)
-            return (φ, d.adding(φ, scaledBy: kind.decay))
+            return (φ, d.adding(φ, scaledBy: kind.decay), 1)
         case .spring(let kind):
             let φ = accumulated(kind.decay)
-            guard kind.biasCorrection, kind.decay > 0 else { return (φ, φ) }
-            return (φ, (1 / (1 - pow(kind.decay, Double(2 * count))).squareRoot()) * φ)
+            guard kind.biasCorrection, kind.decay > 0 else { return (φ, φ, 1) }
+            let correction = 1 / (1 - pow(kind.decay, Double(2 * count))).squareRoot()
+            return (φ, correction * φ, correction)
         }
     }
 }

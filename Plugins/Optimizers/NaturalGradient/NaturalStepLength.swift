@@ -7,12 +7,33 @@ public enum NaturalStepLength: Sendable {
     case search(any LineSearch)
     /// A fixed rate with a bound on the step's norm: no trials, for batches.
     case fixed(CappedRate)
+    /// The whole direction, refused with a larger λ where the loss does not follow its model: Levenberg–Marquardt's way.
+    case full(FullStep)
 
     var settings: Setting {
         switch self {
         case .search(let search): search.settings
         case .fixed(let rate): rate.settings
+        case .full(let step): step.settings
         }
+    }
+}
+
+/// α = 1, taken where the gain ratio exceeds what the damping rule accepts; else λ is raised and the step tried anew on the same linearisation.
+///
+/// SPRING's correction by 1/√(1 − μ²ᵏ), which is for rates, is left out: φ itself is at the minimum of its model. Needs a damping that follows the
+/// gain ratio.
+public struct FullStep: Configurable, Hashable {
+    /// Dampings tried in one step; after that it is rejected, and λ goes on from there.
+    public var maximumTrials = 20
+
+    public init() {}
+    public init(maximumTrials: Int) { self.maximumTrials = maximumTrials }
+
+    public static let identifier = "full"
+    public static let summary = "The whole direction, refused with a larger damping where the loss does not follow its model."
+    public static var fields: [Field<Self>] {
+        [.integer("maximumTrials", \.maximumTrials, atLeast: 1, meaning: "dampings tried in one step")]
     }
 }
 
@@ -42,17 +63,20 @@ public struct CappedRate: Configurable, Hashable {
 }
 
 extension Field {
-    /// A line search, or a fixed rate, chosen by its name.
+    /// A line search, a fixed rate or a full step, chosen by its name.
     static func naturalStepLength(_ name: String, _ path: Path<NaturalStepLength>, meaning: String) -> Field {
         .variant(
             name,
-            among: [GridLineSearch.self, BacktrackingArmijo.self, StrongWolfe.self, MoreThuente.self, CappedRate.self], meaning: meaning,
-            describe: { $0[keyPath: path].settings }
+            among: [
+                GridLineSearch.self, BacktrackingArmijo.self, StrongWolfe.self, MoreThuente.self, CappedRate.self, FullStep.self,
+            ], meaning: meaning, describe: { $0[keyPath: path].settings }
         ) { root, chosen in
             if let search = chosen as? any LineSearch {
                 root[keyPath: path] = .search(search)
             } else if let rate = chosen as? CappedRate {
                 root[keyPath: path] = .fixed(rate)
+            } else if let step = chosen as? FullStep {
+                root[keyPath: path] = .full(step)
             }
         }
     }

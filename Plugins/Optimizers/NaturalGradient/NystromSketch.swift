@@ -43,6 +43,9 @@ struct NystromSketch {
     /// λ̂ₗ, below which the sketch knows nothing of A.
     var smallest: Double { values.last ?? 0 }
 
+    /// λ̂₁.
+    var largest: Double { values.first ?? 0 }
+
     /// (Â + λI)⁻¹·v. 4nl flops.
     func solve(_ v: Vector, damping λ: Double) -> Vector { filtered(v, rest: 1 / λ) { 1 / ($0 + λ) } }
 

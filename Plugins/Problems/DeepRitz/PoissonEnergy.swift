@@ -18,7 +18,8 @@ import PhysicsInformed
 /// k = ``frequency``; (xᵢ, wᵢ) = ``quadrature``. The solution is u* = sin kπx with E(u*) = −(kπ)²/4 = ``leastEnergy``, and for every
 /// other u that meets the conditions E(u) − E(u*) = ½∫(u′ − u*′)² dx: what the energy lacks to its minimum is the error, squared, in
 /// the energy's norm. L is negative near the solution, and it is no sum of squares: there is no residual, and Gauss–Newton and
-/// Levenberg–Marquardt do not apply.
+/// Levenberg–Marquardt do not apply. The energy is quadratic in u, though, and its second derivative, ∫v′w′, is a metric in the tangent space of
+/// the network, G = Σᵢ wᵢ (∂u_θ′(xᵢ)/∂θ)ᵀ(∂u_θ′(xᵢ)/∂θ), by which natural gradients go (Müller & Zeinhofer, arXiv:2302.13163).
 ///
 /// Variant: the conditions hold exactly, whatever θ, through the factor x(1 − x). The method's paper adds a penalty β∫u² over the
 /// boundary instead; its minimiser satisfies u′·n + 2βu = 0 there, which is off by O(1/β), and a large β makes the problem stiff.
@@ -39,6 +40,9 @@ public struct PoissonEnergy: Sendable {
     /// The same energy by a rule that training does not see.
     private let monitor: Program
     private let density: CompiledResidual
+    /// Residuals √wᵢ·u_θ′(xᵢ), whose Jacobian is the metric's factor.
+    private var metric: Program
+    private let slope: CompiledResidual
     private let error: ErrorMeasure
 
     /// `identity` says everything that decides the problem; it becomes part of a run's identity. Throws a ``QuadratureError`` or a
@@ -56,6 +60,10 @@ public struct PoissonEnergy: Sendable {
         density = try Self.trace { u, x in 0.5 * u.x * u.x - κ * κ * sin(κ * x) * u }
         taken = Array(quadrature.nodes.indices)
         program = Self.program(density, model, quadrature.nodes, quadrature.weights, model.precision)
+        slope = try Trace.run(axes: Axes(["x"]), fields: 1, data: ["√w"]) { network, p in
+            [Residual("slope", p.data("√w") * (p.x * (1 - p.x) * network[0]).x)]
+        }.compiled
+        metric = Self.metric(slope, model, quadrature.nodes, quadrature.weights)
         // Other elements, and other nodes in each.
         let elements = (3 * (quadrature.mesh.count - 1) + 1) / 2
         let finer = try CompositeGaussLegendre(elements: elements, nodesPerElement: quadrature.nodesPerElement + 1)
@@ -84,6 +92,15 @@ public struct PoissonEnergy: Sendable {
             options: ProgramOptions(precision: precision))
     }
 
+    private static func metric(
+        _ slope: CompiledResidual, _ model: any NetworkModel, _ nodes: [Double], _ weights: [Double]
+    ) -> Program {
+        Program(
+            network: model.network,
+            terms: [ProgramTerm(name: "metric", function: slope, points: [nodes], data: [weights.map { $0.squareRoot() }], scale: 1)],
+            options: ProgramOptions(precision: model.precision))
+    }
+
     private static func checkSpan(of rule: CompositeGaussLegendre) throws {
         guard rule.mesh.first == 0, rule.mesh.last == 1 else {
             throw QuadratureError("the mesh runs from \(rule.mesh.first ?? 0) to \(rule.mesh.last ?? 0); the interval is [0, 1]")
@@ -95,6 +112,7 @@ public struct PoissonEnergy: Sendable {
         var copy = self
         (copy.quadrature, copy.version, copy.taken) = (rule, version, Array(rule.nodes.indices))
         copy.program = Self.program(density, model, rule.nodes, rule.weights, model.precision)
+        copy.metric = Self.metric(slope, model, rule.nodes, rule.weights)
         return copy
     }
 }
@@ -129,6 +147,33 @@ private struct EnergyHessian: HessianOperator {
     func product(_ v: Vector) -> Vector { base.times(v) }
 }
 
+extension PoissonEnergy: GeneralizedGaussNewtonProblem {
+    /// The nodes.
+    public var factorRowCount: Int { taken.count }
+
+    /// A = √wᵢ·∂u_θ′(xᵢ)/∂θ, a row for each node: for e = ½u′² − fu, ∂²e is one for u′ and zero for u.
+    public func gaussNewtonFactor(at θ: Vector) -> any GaussNewtonFactor { EnergyMetric(base: metric.jacobian(at: θ)) }
+
+    public func plan(of square: JacobianSquare) -> SquarePlan {
+        let factor = metric.jacobian(at: .zeros(layout.count))
+        switch square {
+        case .gramian: return SquarePlan(.gramian, form: "from rows of J", flops: factor.normalMatrixCost, bytes: factor.normalMatrixBytes)
+        case .kernel: return .fromJacobian(.kernel, residuals: factorRowCount, parameters: layout.count)
+        }
+    }
+}
+
+private struct EnergyMetric: GaussNewtonFactor {
+    let base: ProgramJacobian
+
+    var rowCount: Int { base.rows }
+    var parameterCount: Int { base.columns }
+    func product(_ v: Vector) -> Vector { base.times(v) }
+    func transposedProduct(_ w: Vector) -> Vector { base.transposedTimes(w) }
+    func jacobian(rows: Range<Int>) -> Matrix { base.jacobian(rows: rows) }
+    func gramian() -> Matrix { base.normalMatrix() }
+}
+
 extension PoissonEnergy: SampledProblem {
     public var sampleSets: [SampleSet] { [SampleSet(name: "nodes", count: taken.count)] }
 
@@ -144,9 +189,9 @@ extension PoissonEnergy: SampledProblem {
         var view = self
         view.taken = indices.map { taken[$0] }
         let share = Double(quadrature.nodes.count) / Double(view.taken.count)
-        view.program = Self.program(
-            density, model, view.taken.map { quadrature.nodes[$0] }, view.taken.map { share * quadrature.weights[$0] },
-            model.precision)
+        let (nodes, weights) = (view.taken.map { quadrature.nodes[$0] }, view.taken.map { share * quadrature.weights[$0] })
+        view.program = Self.program(density, model, nodes, weights, model.precision)
+        view.metric = Self.metric(slope, model, nodes, weights)
         return view
     }
 }

@@ -48,9 +48,16 @@ public protocol Optimizer<Objective>: Sendable {
     /// What a step costs as a rule, for the preflight: `nil` where it cannot say.
     func stepCost(parameters: Int, residuals: Int?) -> StepCost?
 
+    /// The same where it depends on more of the problem than P and N; by default ``stepCost(parameters:residuals:)``.
+    func stepCost(on problem: Objective) -> StepCost?
+
     /// The square of J that a step forms, for the preflight, which asks the problem how; `stepCost` counts it as formed from J. `nil` where
     /// none is formed.
     func square(parameters: Int, residuals: Int?) -> JacobianSquare?
+
+    /// The same with what the problem makes of it, and of the other square where that was a choice; by default
+    /// ``square(parameters:residuals:)``, formed as the problem says, and no other.
+    func squareChoice(on problem: Objective) -> SquareChoice?
 }
 
 extension Optimizer {
@@ -68,12 +75,24 @@ extension Optimizer {
 
     public func workingMemory(on problem: Objective) -> Int? {
         guard let problem = problem as? any Problem else { return nil }
-        return workingMemory(parameters: problem.layout.count, residuals: (problem as? any LeastSquaresProblem)?.residualCount)
+        return workingMemory(parameters: problem.layout.count, residuals: (problem as? any GeneralizedGaussNewtonProblem)?.factorRowCount)
     }
 
     public func stepCost(parameters: Int, residuals: Int?) -> StepCost? { nil }
 
+    public func stepCost(on problem: Objective) -> StepCost? {
+        guard let problem = problem as? any Problem else { return nil }
+        return stepCost(parameters: problem.layout.count, residuals: (problem as? any GeneralizedGaussNewtonProblem)?.factorRowCount)
+    }
+
     public func square(parameters: Int, residuals: Int?) -> JacobianSquare? { nil }
+
+    public func squareChoice(on problem: Objective) -> SquareChoice? {
+        guard let problem = problem as? any GeneralizedGaussNewtonProblem,
+            let square = square(parameters: problem.layout.count, residuals: problem.factorRowCount)
+        else { return nil }
+        return SquareChoice(problem.plan(of: square))
+    }
 }
 
 /// What a method asks of a problem's samples, beyond its ``Optimizer/Objective``.

@@ -105,6 +105,14 @@ extension BoundedProblem: LeastSquaresProblem where Base: LeastSquaresProblem {
     }
 }
 
+extension BoundedProblem: GeneralizedGaussNewtonProblem where Base: GeneralizedGaussNewtonProblem {
+    public var factorRowCount: Int { base.factorRowCount }
+
+    public func gaussNewtonFactor(at φ: Vector) throws -> any GaussNewtonFactor {
+        ColumnScaledFactor(base: try base.gaussNewtonFactor(at: parameters(at: φ)), slopes: slopes(φ))
+    }
+}
+
 extension BoundedProblem: PartiallyLinearProblem where Base: PartiallyLinearProblem {
     /// Those of the base that have no bounds: a reflection bends the others.
     public var linearParameters: [Int] { base.linearParameters.filter { !lower[$0].isFinite && !upper[$0].isFinite } }
@@ -145,12 +153,26 @@ private struct ReflectedHessian: HessianOperator {
 
 /// J·diag(s) for the J of another linearisation.
 private struct ColumnScaledLinearization: Linearization {
-    let base: any Linearization
-    let slopes: Vector
+    private let base: any Linearization
+    private let factor: ColumnScaledFactor
+
+    init(base: any Linearization, slopes: Vector) { (self.base, factor) = (base, ColumnScaledFactor(base: base, slopes: slopes)) }
 
     var residualCount: Int { base.residualCount }
     var parameterCount: Int { base.parameterCount }
     var residual: Vector { base.residual }
+    func product(_ v: Vector) -> Vector { factor.product(v) }
+    func transposedProduct(_ w: Vector) -> Vector { factor.transposedProduct(w) }
+    func jacobian(rows: Range<Int>) -> Matrix { factor.jacobian(rows: rows) }
+}
+
+/// J·diag(s) for another factor J.
+private struct ColumnScaledFactor: GaussNewtonFactor {
+    let base: any GaussNewtonFactor
+    let slopes: Vector
+
+    var rowCount: Int { base.rowCount }
+    var parameterCount: Int { base.parameterCount }
     func product(_ v: Vector) -> Vector { base.product(Vector(zip(v, slopes).map { $0 * $1 })) }
     func transposedProduct(_ w: Vector) -> Vector { Vector(zip(base.transposedProduct(w), slopes).map { $0 * $1 }) }
     func jacobian(rows: Range<Int>) -> Matrix { base.jacobian(rows: rows).scalingColumns(by: slopes) }

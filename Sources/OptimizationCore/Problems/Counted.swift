@@ -49,6 +49,16 @@ extension Counted: LeastSquaresProblem where Base: LeastSquaresProblem {
         count(.linearization)
         return CountedLinearization(base: try base.linearization(at: θ), counter: counter, fraction: fraction)
     }
+}
+
+extension Counted: GeneralizedGaussNewtonProblem where Base: GeneralizedGaussNewtonProblem {
+    public var factorRowCount: Int { base.factorRowCount }
+
+    /// Counts as a linearisation.
+    public func gaussNewtonFactor(at θ: Vector) throws -> any GaussNewtonFactor {
+        count(.linearization)
+        return CountedFactor(base: try base.gaussNewtonFactor(at: θ), counter: counter, fraction: fraction)
+    }
 
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
@@ -123,14 +133,13 @@ extension Counted: ReferencedProblem where Base: ReferencedProblem {
 
 // MARK: Counted operators
 
-private struct CountedLinearization: Linearization {
-    let base: any Linearization
+private struct CountedFactor: GaussNewtonFactor {
+    let base: any GaussNewtonFactor
     let counter: WorkCounter
     let fraction: Double
 
-    var residualCount: Int { base.residualCount }
+    var rowCount: Int { base.rowCount }
     var parameterCount: Int { base.parameterCount }
-    var residual: Vector { base.residual }
 
     func product(_ v: Vector) -> Vector {
         counter.add(.jacobianProduct, fraction: fraction)
@@ -148,14 +157,32 @@ private struct CountedLinearization: Linearization {
     }
 
     func gramian() -> Matrix {
-        counter.add(.jacobianRow, calls: residualCount)
+        counter.add(.jacobianRow, calls: rowCount)
         return base.gramian()
     }
 
     func kernel() -> Matrix {
-        counter.add(.jacobianRow, calls: residualCount)
+        counter.add(.jacobianRow, calls: rowCount)
         return base.kernel()
     }
+}
+
+private struct CountedLinearization: Linearization {
+    private let base: any Linearization
+    private let factor: CountedFactor
+
+    init(base: any Linearization, counter: WorkCounter, fraction: Double) {
+        (self.base, factor) = (base, CountedFactor(base: base, counter: counter, fraction: fraction))
+    }
+
+    var residualCount: Int { base.residualCount }
+    var parameterCount: Int { base.parameterCount }
+    var residual: Vector { base.residual }
+    func product(_ v: Vector) -> Vector { factor.product(v) }
+    func transposedProduct(_ w: Vector) -> Vector { factor.transposedProduct(w) }
+    func jacobian(rows: Range<Int>) -> Matrix { factor.jacobian(rows: rows) }
+    func gramian() -> Matrix { factor.gramian() }
+    func kernel() -> Matrix { factor.kernel() }
 }
 
 private struct CountedHessian: HessianOperator {

@@ -31,6 +31,52 @@ public struct SquarePlan: Sendable, Hashable, CustomStringConvertible {
     public static let resolution = 0x1p-26
 
     public var description: String {
-        "\(square == .gramian ? "JᵀJ" : "JJᵀ") \(form): \(operations(flops)), blind to singular values of J below \(short(Self.resolution)) of the largest"
+        "\(square.symbol) \(form): \(operations(flops)), blind to singular values of J below \(short(Self.resolution)) of the largest"
     }
+}
+
+/// The square of J that a method takes on a problem, and what the other would have cost it: told by the preflight.
+public struct SquareChoice: Sendable, Hashable, CustomStringConvertible {
+    /// What is needed to form a square, and what the method then does with it.
+    public struct Candidate: Sendable, Hashable {
+        public var plan: SquarePlan
+        /// Operations beside those of `plan`: a factorisation, eigenvalues.
+        public var arithmetic: Double
+
+        public init(_ plan: SquarePlan, arithmetic: Double) { (self.plan, self.arithmetic) = (plan, arithmetic) }
+
+        /// All of them.
+        public var flops: Double { plan.flops + arithmetic }
+    }
+
+    public var taken: Candidate
+    /// The square that was not taken; nil where there was no choice.
+    public var other: Candidate?
+    /// λ of the first step, where it is known beforehand.
+    public var damping: Double?
+
+    public init(_ plan: SquarePlan) { taken = Candidate(plan, arithmetic: 0) }
+
+    public init(_ taken: Candidate, over other: Candidate?, damping: Double?) {
+        (self.taken, self.other, self.damping) = (taken, other, damping)
+    }
+
+    /// 2⁻⁵²/λ: of a step by either square, this share times σ₁², the largest eigenvalue, is lost in rounding. `nil` where λ is not known.
+    public var lostShare: Double? { damping.map { .ulpOfOne / $0 } }
+
+    public var description: String {
+        var text = taken.plan.description
+        if let other {
+            text += "; squared and factorised \(operations(taken.flops)), by \(other.plan.square.symbol) \(operations(other.flops))"
+        }
+        if let damping, let lostShare {
+            text += "; either way with λ = \(short(damping)) a step is good to \(short(lostShare))·σ₁²"
+        }
+        return text
+    }
+}
+
+extension JacobianSquare {
+    /// “JᵀJ”.
+    var symbol: String { self == .gramian ? "JᵀJ" : "JJᵀ" }
 }

@@ -90,8 +90,32 @@ extension DifferentiableProblem {
     public func locateFault(at θ: Vector) -> Fault? { nil }
 }
 
+/// Offers the generalised Gauss–Newton matrix G(θ) = AᵀA ∈ ℝᴾˣᴾ of its loss, which is positive semidefinite where the Hessian need not be.
+///
+/// For L = Σ_q w_q e(F_q(θ)) with an e that is convex in its fields F, G = Σ_q w_q (∂F_q/∂θ)ᵀ ∂²e (∂F_q/∂θ): the Hessian without the curvature
+/// of the fields. For a variational energy it is the metric of the energy in the tangent space of the model; for L = ½‖r‖² it is JᵀJ.
+/// Sources: Schraudolph, Neural Computation 14 (2002) 1723, doi:10.1162/08997660260028683; Müller & Zeinhofer, arXiv:2302.13163.
+public protocol GeneralizedGaussNewtonProblem: DifferentiableProblem {
+    /// M, the rows of A.
+    var factorRowCount: Int { get }
+
+    /// The products with A ∈ ℝᴹˣᴾ at θ.
+    func gaussNewtonFactor(at θ: Vector) throws -> any GaussNewtonFactor
+
+    /// How ``GaussNewtonFactor/gramian()`` or ``GaussNewtonFactor/kernel()`` is formed, and what it takes.
+    func plan(of square: JacobianSquare) -> SquarePlan
+}
+
+extension GeneralizedGaussNewtonProblem {
+    public func plan(of square: JacobianSquare) -> SquarePlan {
+        .fromJacobian(square, residuals: factorRowCount, parameters: layout.count)
+    }
+}
+
 /// Offers the weighted residual r(θ) ∈ ℝᴺ with L = ½‖r‖².
-public protocol LeastSquaresProblem: DifferentiableProblem {
+///
+/// Its generalised Gauss–Newton matrix is JᵀJ. A conditional conformance has to name ``GeneralizedGaussNewtonProblem`` too.
+public protocol LeastSquaresProblem: GeneralizedGaussNewtonProblem {
     /// N, the number of residuals.
     var residualCount: Int { get }
 
@@ -99,15 +123,12 @@ public protocol LeastSquaresProblem: DifferentiableProblem {
 
     /// The products with J = ∂r/∂θ ∈ ℝᴺˣᴾ at θ.
     func linearization(at θ: Vector) throws -> any Linearization
-
-    /// How ``Linearization/gramian()`` or ``Linearization/kernel()`` is formed, and what it takes.
-    func plan(of square: JacobianSquare) -> SquarePlan
 }
 
 extension LeastSquaresProblem {
-    public func plan(of square: JacobianSquare) -> SquarePlan {
-        .fromJacobian(square, residuals: residualCount, parameters: layout.count)
-    }
+    public var factorRowCount: Int { residualCount }
+
+    public func gaussNewtonFactor(at θ: Vector) throws -> any GaussNewtonFactor { try linearization(at: θ) }
 }
 
 /// Says which parameters enter its residual linearly: with θ = (α, c), r = r₀(α) + Φ(α)c.
@@ -119,16 +140,14 @@ public protocol PartiallyLinearProblem: LeastSquaresProblem {
     var linearParameters: [Int] { get }
 }
 
-/// The residual's first-order model at one θ: r + J·s.
-public protocol Linearization: Sendable {
-    /// N, the rows of J.
-    var residualCount: Int { get }
+/// A factor J ∈ ℝᴹˣᴾ of the (generalised) Gauss–Newton matrix G = JᵀJ at one θ.
+public protocol GaussNewtonFactor: Sendable {
+    /// M, the rows of J.
+    var rowCount: Int { get }
     /// P, the columns of J.
     var parameterCount: Int { get }
-    /// r(θ).
-    var residual: Vector { get }
 
-    /// J·v ∈ ℝᴺ.
+    /// J·v ∈ ℝᴹ.
     func product(_ v: Vector) -> Vector
     /// Jᵀ·w ∈ ℝᴾ.
     func transposedProduct(_ w: Vector) -> Vector
@@ -136,13 +155,25 @@ public protocol Linearization: Sendable {
     func jacobian(rows: Range<Int>) -> Matrix
     /// G = JᵀJ ∈ ℝᴾˣᴾ, both triangles filled.
     func gramian() -> Matrix
-    /// K = JJᵀ ∈ ℝᴺˣᴺ, both triangles filled.
+    /// K = JJᵀ ∈ ℝᴹˣᴹ, both triangles filled.
     func kernel() -> Matrix
 }
 
+/// The residual's first-order model at one θ: r + J·s.
+public protocol Linearization: GaussNewtonFactor {
+    /// N, the rows of J.
+    var residualCount: Int { get }
+    /// r(θ).
+    var residual: Vector { get }
+}
+
 extension Linearization {
+    public var rowCount: Int { residualCount }
+}
+
+extension GaussNewtonFactor {
     /// The whole of J.
-    public func jacobian() -> Matrix { jacobian(rows: 0..<residualCount) }
+    public func jacobian() -> Matrix { jacobian(rows: 0..<rowCount) }
 
     public func gramian() -> Matrix { jacobian().gram }
 

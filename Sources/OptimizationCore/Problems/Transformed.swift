@@ -119,6 +119,8 @@ extension Transformed: LeastSquaresProblem where Base: LeastSquaresProblem, T ==
     public func linearization(at θ: Vector) throws -> any Linearization { RootLinearization(try base.linearization(at: θ)) }
 }
 
+extension Transformed: GeneralizedGaussNewtonProblem where Base: LeastSquaresProblem, T == SquareRoot {}
+
 /// c = L^−¼, by which r becomes r̃ = c·r with ½‖r̃‖² = √L; zero at r = 0.
 private struct RootScale {
     let factor: Double

@@ -81,21 +81,19 @@ extension Pipeline {
             }
             try stage.check(counted)
             var bytes = stage.workingMemory(counted)
-            var cost = stage.stepCost(parameters, residuals)
-            var plan: SquarePlan?
-            if let problem = problem as? any LeastSquaresProblem, let square = stage.square(parameters, residuals) {
-                let own = problem.plan(of: square)
-                let fromJacobian = SquarePlan.fromJacobian(square, residuals: problem.residualCount, parameters: parameters)
+            var cost = stage.stepCost(counted)
+            let square = stage.square(counted)
+            if let own = square?.taken.plan, let problem = problem as? any GeneralizedGaussNewtonProblem {
+                let fromJacobian = SquarePlan.fromJacobian(own.square, residuals: problem.factorRowCount, parameters: parameters)
                 cost?.flops += own.flops - fromJacobian.flops
                 bytes = bytes.map { added($0, own.bytes) }
-                plan = own
             }
             if cost?.reusesOperators == true { bytes = bytes.map { added($0, problem.operatorMemory) } }
             if let bytes, bytes > available {
                 throw MemoryError(stage: stage.name, optimizer: optimizer, bytes: bytes, available: available)
             }
             return Preflight.Line(
-                stage: stage.name, optimizer: optimizer, bytes: bytes, cost: cost, square: plan, until: stage.until.description)
+                stage: stage.name, optimizer: optimizer, bytes: bytes, cost: cost, square: square, until: stage.until.description)
         }
         return Preflight(
             problem: problem.name, parameterCount: parameters, residualCount: residuals, stages: lines, memory: available)

@@ -13,8 +13,8 @@ public struct Preflight: Sendable, Hashable {
         public var bytes: Int?
         /// What a step costs as a rule; `nil` where the optimizer cannot say.
         public var cost: StepCost?
-        /// How the square of J that a step takes is formed; `nil` where it takes none.
-        public var square: SquarePlan?
+        /// How the square of J that a step takes is formed, and what the other would cost; `nil` where it takes none.
+        public var square: SquareChoice?
         public var until: String
     }
 

@@ -18,8 +18,8 @@ public struct Stage<P: Problem>: Sendable {
     let begin: @Sendable (Counted<P>, Parameters) throws -> any Execution
     let restore: @Sendable (Counted<P>, Archive) throws -> any Execution
     let workingMemory: @Sendable (Counted<P>) -> Int?
-    let stepCost: @Sendable (_ parameters: Int, _ residuals: Int?) -> StepCost?
-    let square: @Sendable (_ parameters: Int, _ residuals: Int?) -> JacobianSquare?
+    let stepCost: @Sendable (Counted<P>) -> StepCost?
+    let square: @Sendable (Counted<P>) -> SquareChoice?
 
     /// A stage whose optimizer was chosen at run time; whether it fits the problem is checked in the pipeline's preflight.
     public init<O: Optimizer>(dynamic name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver) {
@@ -42,14 +42,21 @@ public struct Stage<P: Problem>: Sendable {
             Running(optimizer: optimizer, problem: try narrowed(problem, for: name, O.self), state: try archive.decoded(as: O.State.self))
         }
         workingMemory = { ($0 as? O.Objective).flatMap { optimizer.workingMemory(on: $0) } }
-        stepCost = { optimizer.stepCost(parameters: $0, residuals: $1) }
-        square = { optimizer.square(parameters: $0, residuals: $1) }
+        stepCost = { ($0 as? O.Objective).flatMap { optimizer.stepCost(on: $0) } }
+        square = { ($0 as? O.Objective).flatMap { optimizer.squareChoice(on: $0) } }
     }
 }
 
 extension Stage where P: DifferentiableProblem {
     public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
     where O.Objective == any DifferentiableProblem, O.Samples == AllSamples {
+        self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
+    }
+}
+
+extension Stage where P: GeneralizedGaussNewtonProblem {
+    public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
+    where O.Objective == any GeneralizedGaussNewtonProblem, O.Samples == AllSamples {
         self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
     }
 }
@@ -83,6 +90,18 @@ extension Stage where P: DifferentiableProblem & SampledProblem {
 
     public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
     where O.Objective == any DifferentiableProblem & SampledProblem {
+        self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
+    }
+}
+
+extension Stage where P: GeneralizedGaussNewtonProblem & SampledProblem {
+    public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
+    where O.Objective == any GeneralizedGaussNewtonProblem, O.Samples == SampleBatches {
+        self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
+    }
+
+    public init<O: Optimizer>(_ name: String, _ optimizer: O, until: StoppingRule, onBreakdown: RecoveryPolicy = .handOver)
+    where O.Objective == any GeneralizedGaussNewtonProblem & SampledProblem {
         self.init(dynamic: name, optimizer, until: until, onBreakdown: onBreakdown)
     }
 }
@@ -169,6 +188,7 @@ package func needed<O: Optimizer>(by type: O.Type) -> String {
 public func offers(of problem: some Problem) -> [String] {
     var names: [String] = []
     if problem is any DifferentiableProblem { names.append("DifferentiableProblem") }
+    if problem is any GeneralizedGaussNewtonProblem { names.append("GeneralizedGaussNewtonProblem") }
     if problem is any LeastSquaresProblem { names.append("LeastSquaresProblem") }
     if problem is any LayeredCurvatureProblem { names.append("LayeredCurvatureProblem") }
     if problem is any PartiallyLinearProblem { names.append("PartiallyLinearProblem") }

@@ -132,6 +132,15 @@ extension FaultInjecting: LeastSquaresProblem where Base: LeastSquaresProblem {
         let (fault, linearization) = (injector.next(), try base.linearization(at: θ))
         return fault.map { FaultyLinearization(base: linearization, fault: $0) } ?? linearization
     }
+}
+
+extension FaultInjecting: GeneralizedGaussNewtonProblem where Base: GeneralizedGaussNewtonProblem {
+    public var factorRowCount: Int { base.factorRowCount }
+
+    public func gaussNewtonFactor(at θ: Vector) throws -> any GaussNewtonFactor {
+        let (fault, factor) = (injector.next(), try base.gaussNewtonFactor(at: θ))
+        return fault.map { FaultyFactor(base: factor, fault: $0) } ?? factor
+    }
 
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
@@ -209,6 +218,19 @@ private struct FaultyLinearization: Linearization {
     var residualCount: Int { base.residualCount }
     var parameterCount: Int { base.parameterCount }
     var residual: Vector { fault.spoil(residual: base.residual) }
+    func product(_ v: Vector) -> Vector { fault.spoil(derivative: base.product(v)) }
+    func transposedProduct(_ w: Vector) -> Vector { fault.spoil(derivative: base.transposedProduct(w)) }
+    func jacobian(rows: Range<Int>) -> Matrix { fault.spoil(base.jacobian(rows: rows)) }
+    func gramian() -> Matrix { fault.spoil(base.gramian()) }
+    func kernel() -> Matrix { fault.spoil(base.kernel()) }
+}
+
+private struct FaultyFactor: GaussNewtonFactor {
+    let base: any GaussNewtonFactor
+    let fault: FaultInjector.Kind
+
+    var rowCount: Int { base.rowCount }
+    var parameterCount: Int { base.parameterCount }
     func product(_ v: Vector) -> Vector { fault.spoil(derivative: base.product(v)) }
     func transposedProduct(_ w: Vector) -> Vector { fault.spoil(derivative: base.transposedProduct(w)) }
     func jacobian(rows: Range<Int>) -> Matrix { fault.spoil(base.jacobian(rows: rows)) }
