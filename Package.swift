@@ -76,6 +76,7 @@ let optimizers = [
         "KroneckerCurvature", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
         tests: [
             "OptimizationTesting", "NewtonFixtures", "StochasticGradient", "PhysicsInformed", "NeuralModels", "Differentiation", "Poisson",
+            "Heat", "Regression",
         ]),
     Row(
         "StochasticCurvature", ["OptimizationCore", "Globalization", "LinearAlgebra"], in: "Plugins/Optimizers",
@@ -88,7 +89,7 @@ let optimizers = [
 let problems = [
     Row(
         "Poisson", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
-        tests: ["OptimizationTesting", "LeastSquares", "LinearAlgebra"]),
+        tests: ["OptimizationTesting", "LeastSquares", "StochasticGradient", "LinearAlgebra"]),
     Row(
         "Burgers", ["PhysicsInformed", "NeuralModels", "OptimizationCore", "Differentiation"], in: "Plugins/Problems",
         tests: ["OptimizationTesting"]),
@@ -124,7 +125,7 @@ let problems = [
         tests: ["OptimizationTesting", "LeastSquares"]),
     Row(
         "Regression", ["NeuralModels", "OptimizationCore", "Differentiation", "LinearAlgebra"], in: "Plugins/Problems",
-        tests: ["OptimizationTesting", "QuasiNewton", "LeastSquares", "StochasticGradient"]),
+        tests: ["OptimizationTesting", "QuasiNewton", "LeastSquares", "StochasticGradient", "VarianceReduction"]),
     Row("TestFunctions", ["OptimizationTesting", "OptimizationCore", "LinearAlgebra"], in: "Plugins/Problems"),
 ]
 

@@ -51,6 +51,7 @@ import Testing
         Case(optimizer: "{name: soap}", iterations: 1000, checkpointCadence: 20, resampling: 70),
         Case(optimizer: "{name: shampoo}", iterations: 1000, checkpointCadence: 20),
         Case(optimizer: "{name: muon}", iterations: 1000, checkpointCadence: 20),
+        Case(optimizer: "{name: psgd-kron, balance: 0.3}", iterations: 1000, checkpointCadence: 20, resampling: 70),
         Case(
             optimizer: "{name: adam, batch: {size: 64}, accumulate: 5, clipNorm: 1, plateau: {every: 7, patience: 3, factor: 0.5}, "
                 + "average: {after: 200}, blocks: {layer1.*: {rate: 0.5}}}", iterations: 1500, checkpointCadence: 23),
@@ -71,6 +72,21 @@ import Testing
             checkpointCadence: 2, resampling: 15),
         Case(
             optimizer: "{name: sketchy-sgd, batch: {size: 100}, refresh: 30}", iterations: 1500, checkpointCadence: 25, problem: logistic),
+        Case(optimizer: "{name: l-svrg, learningRate: 1e-3, batch: {size: 64}}", iterations: 1000, checkpointCadence: 20, resampling: 70),
+        Case(optimizer: "{name: sarah, learningRate: 1e-3, batch: {size: 64}}", iterations: 1000, checkpointCadence: 20, resampling: 70),
+        Case(
+            optimizer: "{name: subsampled-newton-cg, batch: {size: 100}, curvatureBatch: {size: 50}, sampleSize: norm-test}",
+            iterations: 300,
+            checkpointCadence: 10, problem: logistic),
+        Case(optimizer: "{name: progressive-l-bfgs, batch: {size: 64}}", iterations: 600, checkpointCadence: 20, resampling: 70),
+        Case(
+            optimizer: "{name: stochastic-trust-region, batch: {size: 100}, curvatureBatch: {size: 50}, probeBatch: {size: 100}}",
+            iterations: 400, checkpointCadence: 10, problem: logistic),
+        Case(optimizer: "{name: adahessian, batch: {size: 64}, refresh: 3}", iterations: 1000, checkpointCadence: 20, resampling: 70),
+        Case(optimizer: "{name: sophia, batch: {size: 64}, refresh: 7}", iterations: 1000, checkpointCadence: 20),
+        Case(
+            optimizer: "{name: kfac, refresh: 3, stepLength: automatic, batch: {size: 64, holding: 10}}", iterations: 150,
+            checkpointCadence: 4, resampling: 30),
         Case(optimizer: "{name: l-bfgs}", iterations: 150, checkpointCadence: 5, problem: poisson),
         Case(optimizer: "{name: levenberg-marquardt}", iterations: 40, checkpointCadence: 1, problem: poisson),
         Case(optimizer: "{name: adam, batch: {size: 20}}", iterations: 1500, checkpointCadence: 20, problem: antiderivative),

@@ -287,6 +287,7 @@ private func smallBurgers() throws -> PhysicsInformedProblem {
         Pairing("hessian-free", "antiderivative"),
         Pairing("shampoo", "burgers"), Pairing("shampoo", "antiderivative", batch: 3), Pairing("soap", "burgers", batch: 16),
         Pairing("soap", "deep-ritz-1d"), Pairing("muon", "burgers"), Pairing("muon", "logistic-regression", batch: 20),
+        Pairing("psgd-kron", "burgers"), Pairing("psgd-kron", "antiderivative", batch: 3),
         Pairing("kfac", "burgers"), Pairing("kfac", "burgers", batch: 30), Pairing("ekfac", "burgers"),
         Pairing("ekfac", "burgers", batch: 30),
         Pairing("svrg", "logistic-regression", batch: 20), Pairing("svrg", "burgers", batch: 30),

@@ -68,7 +68,8 @@ import Testing
         Method("spring", NaturalGradient(momentum: .spring(SPRINGMomentum()), stepLength: .fixed(CappedRate()))),
         Method("natural-gradient-full", NaturalGradient(damping: NielsenDamping(), momentum: .spring(SPRINGMomentum(decay: 0.3)))),
         Method("hessian-free", HessianFree()), Method("shampoo", Shampoo(), layers: true), Method("soap", SOAP(), layers: true),
-        Method("muon", Muon(learningRate: 1e-3), layers: true), Method("kfac", KFAC(), layers: true),
+        Method("muon", Muon(learningRate: 1e-3), layers: true), Method("psgd-kron", PSGDKron(), layers: true),
+        Method("kfac", KFAC(), layers: true),
         Method("kfac-automatic", KFAC(stepLength: .automatic(QuadraticModelStep())), layers: true),
         Method("ekfac", EKFAC(), layers: true),
         Method(

@@ -20,6 +20,18 @@ import Testing
         try check(Self.methods[index])
     }
 
+    @Test(arguments: [0, 3, 4, 6]) func conformsOnARegression(index: Int) throws {
+        func check<O: Optimizer>(_ optimizer: O) throws {
+            try OptimizerConformance.check(optimizer, on: try KroneckerCurvatureTests.regression(), reaching: .descent(within: 40))
+        }
+        try check(Self.methods[index])
+    }
+
+    @Test(arguments: [KFAC(damping: 1e-6, groups: .terms), KFAC(damping: 1e-6, stepLength: automatic, groups: .terms)])
+    func conformsWithAGroupForEachTerm(method: KFAC) throws {
+        try OptimizerConformance.check(method, on: try KroneckerCurvatureTests.heat(), reaching: .descent(within: 40))
+    }
+
     @Test func goOnInAFreshProcess() async throws {
         let problem = try KroneckerCurvatureTests.network()
         let cuts = [

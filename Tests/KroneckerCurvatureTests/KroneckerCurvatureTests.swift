@@ -1,5 +1,6 @@
 import Differentiation
 import Globalization
+import Heat
 import KroneckerCurvature
 import LinearAlgebra
 import NeuralModels
@@ -8,6 +9,7 @@ import OptimizationCore
 import OptimizationTesting
 import PhysicsInformed
 import Poisson
+import Regression
 import StochasticGradient
 import Testing
 
@@ -22,6 +24,24 @@ private func dense(_ a: Matrix, _ b: Matrix) -> Matrix {
     var product = Matrix.zeros(a.rows * n, a.rows * n)
     for i in 0..<a.rows { for k in 0..<a.rows { for j in 0..<n { for l in 0..<n { product[i * n + j, k * n + l] = a[i, k] * b[j, l] } } } }
     return product
+}
+
+/// Σ X·⊗Y over pairs as a matrix in the order of θ, every factor damped.
+private func denseSum(_ pairs: [(a: Matrix, b: Matrix)], _ damping: (Int) -> (a: Double, b: Double)) -> Matrix {
+    let products = pairs.enumerated().map { dense(damped($1.a, damping($0).a), damped($1.b, damping($0).b)) }
+    var sum = products[0]
+    for product in products.dropFirst() { for i in sum.elements.indices { sum.elements[i] += product.elements[i] } }
+    return sum
+}
+
+/// Solves a system for each layer's share of g.
+private func layerwise(_ g: Vector, _ blocks: [(range: Range<Int>, matrix: Matrix)]) throws -> Vector {
+    var solution = g
+    for block in blocks {
+        let solved = try Cholesky.factorize(block.matrix).get().solve(Vector(g.elements[block.range]))
+        for (i, value) in zip(block.range, solved) { solution[i] = value }
+    }
+    return solution
 }
 
 private func damped(_ matrix: Matrix, _ λ: Double) -> Matrix {
@@ -54,6 +74,24 @@ private func damped(_ matrix: Matrix, _ λ: Double) -> Matrix {
         }
     }
 
+    /// Three products, and five: no basis makes them diagonal, the residual is small all the same.
+    @Test(arguments: [3, 5]) func theInverseOfMore(count: Int) throws {
+        var random = RandomStream(seed: 4, name: "factors")
+        let pairs = (0..<count).map { _ in
+            KroneckerPair(input: semidefinite(5, rank: 3, from: &random), output: semidefinite(3, rank: 2, from: &random))
+        }
+        for λ in [1e-1, 1e-3] {
+            let whole = denseSum(pairs.map { ($0.input, $0.output) }) { _ in (λ, λ) }
+            let inverse = try KroneckerSumSolver.of(pairs, damping: Array(repeating: (λ, λ), count: count)).get()
+            let v = random.normalVector(15)
+            let (found, products) = inverse.times(Matrix(rows: 3, columns: 5, elements: v.elements))
+            #expect((whole.times(Vector(found.elements)) - v).norm <= 1e-9 * v.norm && (2..<200).contains(products))
+            // Cut off early, it is still on the right side.
+            let cut = try KroneckerSumSolver.of(pairs, damping: Array(repeating: (λ, λ), count: count), limit: 2).get()
+            #expect(Vector(cut.times(Matrix(rows: 3, columns: 5, elements: v.elements)).solution.elements).dot(v) > 0)
+        }
+    }
+
     @Test func damaged() {
         let (zero, nan) = (Matrix.zeros(2, 2), Matrix(rows: [[.nan, 0], [0, 1]]))
         let identity = KroneckerPair(input: .identity(2), output: .identity(2))
@@ -78,6 +116,22 @@ private func damped(_ matrix: Matrix, _ λ: Double) -> Matrix {
         setup.network = PerceptronSettings(width: width, depth: depth)
         setup.points = PointPlan(interior: interior, boundary: boundary)
         guard let problem = try setup.makeProblem(seed: seed) as? PhysicsInformedProblem else { throw PhysicsError("no network") }
+        return problem
+    }
+
+    static func regression(width: Int = 6, depth: Int = 1, samples: Int = 24) throws -> NetworkRegression {
+        var setup = MultiFrequencyRegression()
+        (setup.fit.frequencies, setup.fit.amplitudes, setup.fit.samples) = ([1, 2], [1, 0.5], samples)
+        setup.fit.network.width = width
+        setup.fit.network.depth = depth
+        return try setup.problem(seed: 0)
+    }
+
+    static func heat() throws -> PhysicsInformedProblem {
+        var setup = HeatSetup()
+        setup.network = PerceptronSettings(width: 4, depth: 2)
+        setup.points = PointPlan(interior: 60, initial: 15, boundary: 20)
+        guard let problem = try setup.makeProblem(seed: 1) as? PhysicsInformedProblem else { throw PhysicsError("no network") }
         return problem
     }
 
@@ -141,33 +195,140 @@ private func damped(_ matrix: Matrix, _ λ: Double) -> Matrix {
         #expect(layer.terms.map(\.channels) == [4, 1])
     }
 
-    /// K-FAC's direction by explicit matrices: [Σ (A + λI) ⊗ (B + λI)]⁻¹g of each layer, the conditions' terms taken together.
-    @Test(arguments: [1e-3, 1e-6]) func theDirectionByExplicitMatrices(λ: Double) throws {
-        let problem = try Self.network(width: 4, depth: 2)
-        let start = startingPoint(of: problem)
-        let g = try problem.lossAndGradient(at: start.values).gradient
-        var expected = g
-        for layer in try problem.layerCurvatures(at: start.values) {
-            #expect(layer.terms.count == 2)
-            var block = Matrix.zeros(layer.range.count, layer.range.count)
-            for term in layer.terms {
-                let product = dense(damped(term.input, λ), damped(term.output, λ))
-                for i in product.elements.indices { block.elements[i] += product.elements[i] }
+    /// For one output and one vector a sample, a row of J is x̃ ⊗ g layer by layer, x̃ ending in 1: A and B from J's own entries.
+    @Test(arguments: [1, 2]) func factorsOfARegressionFromRowsOfJ(depth: Int) throws {
+        let problem = try Self.regression(width: 5, depth: depth)
+        let θ = startingPoint(of: problem, seed: 3).values
+        let J = problem.linearization(at: θ).jacobian(rows: 0..<problem.residualCount)
+        let curvatures = problem.layerCurvatures(at: θ)
+        #expect(curvatures.count == depth + 1 && curvatures.last?.range.upperBound == problem.layout.count)
+        for layer in curvatures {
+            let product = try #require(layer.terms.first)
+            let (a, b, n) = (layer.inputs, layer.outputs, J.rows)
+            #expect(layer.terms.count == 1 && product.channels == 1 && product.vectors == n)
+            var (A, B) = (Matrix.zeros(a, a), Matrix.zeros(b, b))
+            for row in 0..<n {
+                let g = (0..<b).map { J[row, layer.offset + (a - 1) * b + $0] }
+                let largest = try #require(g.indices.max { abs(g[$0]) < abs(g[$1]) })
+                let x = (0..<a).map { J[row, layer.offset + $0 * b + largest] / g[largest] }
+                for i in 0..<a { for k in 0..<a { A[i, k] += x[i] * x[k] / Double(n) } }
+                for i in 0..<b { for k in 0..<b { B[i, k] += g[i] * g[k] } }
             }
-            let solved = try Cholesky.factorize(block).get().solve(Vector(g.elements[layer.range]))
-            for (i, value) in zip(layer.range, solved) { expected[i] = value }
+            for i in A.elements.indices { #expect(abs(product.input.elements[i] - A.elements[i]) <= 1e-12 * A.maximumNorm) }
+            for i in B.elements.indices { #expect(abs(product.output.elements[i] - B.elements[i]) <= 1e-12 * B.maximumNorm) }
         }
-        var (state, _) = try drive(KFAC(damping: λ, averaging: 0), on: problem, from: start, steps: 0)
-        let report = try KFAC(damping: λ, averaging: 0).step(&state, on: problem)
-        let step = state.parameters.values - start.values
-        let α = try #require(report.stepLength)
-        #expect(α > 0 && step.norm > 0)
-        #expect((step + α * expected).norm <= 1e-7 * step.norm)
+        // The last layer's product is JᵀJ's block.
+        let last = try #require(curvatures.last), normal = problem.linearization(at: θ).gramian()
+        let product = dense(last.terms[0].input, last.terms[0].output)
+        for (i, p) in last.range.enumerated() {
+            for (k, q) in last.range.enumerated() { #expect(abs(product[i, k] - normal[p, q]) <= 1e-13 * normal.maximumNorm) }
+        }
+    }
+
+    /// K-FAC's direction by explicit matrices: [Σ (A + λI) ⊗ (B + λI)]⁻¹g of each layer, over two groups, one, and one a term.
+    @Test(arguments: [1e-3, 1e-6]) func theDirectionByExplicitMatrices(λ: Double) throws {
+        func check(_ problem: some LayeredCurvatureProblem, terms: Int, _ groups: KroneckerGroups = .equationAndConditions) throws -> Vector
+        {
+            let start = startingPoint(of: problem)
+            let blocks = try problem.layerCurvatures(at: start.values).map { layer in
+                #expect(layer.terms.count == terms)
+                return (range: layer.range, matrix: denseSum(layer.terms.map { ($0.input, $0.output) }) { _ in (λ, λ) })
+            }
+            let g = try problem.lossAndGradient(at: start.values).gradient
+            let expected = try layerwise(g, blocks)
+            let method = KFAC(damping: λ, averaging: 0, groups: groups)
+            var (state, _) = try drive(method, on: problem, from: start, steps: 0)
+            let report = try method.step(&state, on: problem)
+            let step = state.parameters.values - start.values
+            let α = try #require(report.stepLength)
+            #expect(α > 0 && step.norm > 0)
+            #expect(report.details.contains { $0.name == "products" } == (terms > 2))
+            // What conjugate gradients promise is the residual, which does not grow with the condition number as the error does.
+            for block in blocks where terms > 2 {
+                let (own, slope) = (Vector(step.elements[block.range]), Vector(g.elements[block.range]))
+                let residual = (slope + (1 / α) * block.matrix.times(own)).norm
+                #expect(residual <= 1e-9 * slope.norm, "\(residual / slope.norm)")
+            }
+            if terms <= 2 { #expect((step + α * expected).norm <= 1e-7 * step.norm, "\((step + α * expected).norm / step.norm)") }
+            return (1 / step.norm) * step
+        }
+        _ = try check(try Self.network(width: 4, depth: 2), terms: 2)
+        _ = try check(try Self.regression(width: 4, depth: 2), terms: 1)
+        let apart = try check(try Self.heat(), terms: 3, .terms)
+        let merged = try drive(KFAC(damping: λ, averaging: 0), on: try Self.heat(), from: startingPoint(of: try Self.heat()), steps: 1)
+        let step = merged.state.parameters.values - startingPoint(of: try Self.heat()).values
+        #expect(abs(apart.dot((1 / step.norm) * step)) < 0.999, "\(apart.dot((1 / step.norm) * step))")
+    }
+
+    /// What the running means are of, and how they begin.
+    struct Averages: Sendable, CustomTestStringConvertible {
+        var start: FactorStart
+        var split: DampingSplit
+        var refresh: Int
+        var testDescription: String { "\(start), \(split), every \(refresh)" }
+    }
+
+    static let averages = [
+        Averages(start: .zero, split: .same, refresh: 1), Averages(start: .identity, split: .same, refresh: 1),
+        Averages(start: .zero, split: .traceNorm, refresh: 3), Averages(start: .identity, split: .traceNorm, refresh: 2),
+    ]
+
+    /// Seven steps whose factors are running means, by explicit matrices: Ā ← βĀ + (1 − β)A at every `refresh`-th, from I or made up for
+    /// what they lack, and λ shared out to both factors.
+    @Test(arguments: averages) func theMeansByExplicitMatrices(_ example: Averages) throws {
+        let (problem, λ, β) = (try Self.network(width: 4, depth: 2), 1e-4, 0.8)
+        let method = KFAC(damping: λ, dampingSplit: example.split, averaging: β, factorStart: example.start, refresh: example.refresh)
+        var (state, _) = try drive(method, on: problem, from: startingPoint(of: problem), steps: 0)
+        var (means, count) = ([[(a: Matrix, b: Matrix)]](), 0)
+        for k in 0..<7 {
+            let θ = state.parameters.values
+            let layers = try problem.layerCurvatures(at: θ)
+            if k % example.refresh == 0 {
+                func begun(_ n: Int) -> Matrix { example.start == .identity ? .identity(n) : .zeros(n, n) }
+                if k == 0 { means = layers.map { $0.terms.map { (a: begun($0.input.rows), b: begun($0.output.rows)) } } }
+                for (l, layer) in layers.enumerated() {
+                    for (t, term) in layer.terms.enumerated() {
+                        for i in term.input.elements.indices {
+                            means[l][t].a.elements[i] = β * means[l][t].a.elements[i] + (1 - β) * term.input.elements[i]
+                        }
+                        for i in term.output.elements.indices {
+                            means[l][t].b.elements[i] = β * means[l][t].b.elements[i] + (1 - β) * term.output.elements[i]
+                        }
+                    }
+                }
+                count += 1
+            }
+            let share = example.start == .zero ? 1 / (1 - (0..<count).reduce(1.0) { product, _ in product * β }) : 1
+            let blocks = zip(layers, means).map { layer, pairs in
+                let pairs = pairs.map { pair in
+                    var pair = pair
+                    for i in pair.a.elements.indices { pair.a.elements[i] *= share }
+                    for i in pair.b.elements.indices { pair.b.elements[i] *= share }
+                    return pair
+                }
+                let sum = denseSum(pairs) { t in
+                    guard example.split == .traceNorm else { return (λ, λ) }
+                    func mean(_ matrix: Matrix) -> Double { matrix.diagonal.reduce(0, +) / Double(matrix.rows) }
+                    let π = (mean(pairs[t].a) / mean(pairs[t].b)).squareRoot()
+                    return (π * λ.squareRoot(), λ.squareRoot() / π)
+                }
+                return (range: layer.range, matrix: sum)
+            }
+            let expected = try layerwise(state.standpoint.gradient, blocks)
+            let report = try method.step(&state, on: problem)
+            #expect(report.verdict == .accepted && report.details.first { $0.name == "damping" }?.value == λ)
+            let (step, α) = (state.parameters.values - θ, try #require(report.stepLength))
+            #expect((step + α * expected).norm <= 1e-8 * step.norm, "step \(k): \((step + α * expected).norm / step.norm)")
+        }
     }
 
     /// The scalings are the diagonal of UᵀJᵀJU, U = U_A ⊗ U_B.
     @Test func scalingsByExplicitMatrices() throws {
-        let problem = try Self.network(width: 4, depth: 2)
+        try checkScalings(on: try Self.network(width: 4, depth: 2))
+        try checkScalings(on: try Self.regression(width: 4, depth: 2))
+    }
+
+    private func checkScalings(on problem: some LayeredCurvatureProblem) throws {
         let start = startingPoint(of: problem)
         let (g, λ) = (try problem.lossAndGradient(at: start.values).gradient, 1e-6)
         let normal = try problem.linearization(at: start.values).gramian()
@@ -254,5 +415,27 @@ private func damped(_ matrix: Matrix, _ λ: Double) -> Matrix {
         for (name, found) in [("kfac", try loss(KFAC(stepLength: automatic))), ("ekfac", try loss(EKFAC(stepLength: automatic)))] {
             #expect(found < 0.25 * long, "\(name) \(found), adam \(long)")
         }
+    }
+
+    /// On a sum of sines that Adam's best of three rates learns in some thousands of steps, K-FAC and E-KFAC need a tenth of them.
+    @Test func adamIsLeftBehindOnARegression() throws {
+        let problem = try MultiFrequencyRegression().problem(seed: 1)
+        let (start, target) = (startingPoint(of: problem, seed: 1), 1e-2)
+        func steps<O: Optimizer>(_ optimizer: O, atMost limit: Int) throws -> Int {
+            var state = try optimizer.start(on: try objective(of: optimizer), from: start)
+            for step in 1...limit {
+                _ = try optimizer.step(&state, on: try objective(of: optimizer))
+                if problem.loss(at: state.parameters.values).total < target { return step }
+            }
+            return limit + 1
+        }
+        func objective<O: Optimizer>(of _: O) throws -> O.Objective { try #require(problem as? O.Objective) }
+        let adam = try [3e-3, 1e-2, 3e-2].map { try steps(Adam(learningRate: $0), atMost: 6000) }
+        let best = try #require(adam.min())
+        let automatic = KroneckerStepLength.automatic(QuadraticModelStep())
+        for (name, found) in [
+            ("kfac", try steps(KFAC(damping: 1e-6, stepLength: automatic), atMost: 600)),
+            ("ekfac", try steps(EKFAC(damping: 1e-6, stepLength: automatic), atMost: 600)),
+        ] { #expect(10 * found < best, "\(name) \(found), adam \(adam)") }
     }
 }

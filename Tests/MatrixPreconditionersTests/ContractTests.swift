@@ -13,6 +13,7 @@ import Testing
         try OptimizerConformance.check(SOAP(learningRate: 1e-2), on: problem, reaching: .descent(within: 100))
         try OptimizerConformance.check(Shampoo(learningRate: 1e-2), on: problem, reaching: .descent(within: 100))
         try OptimizerConformance.check(Muon(learningRate: 1e-2, vectorLearningRate: 1e-2), on: problem, reaching: .descent(within: 100))
+        try OptimizerConformance.check(PSGDKron(learningRate: 1e-2), on: problem, reaching: .descent(within: 100))
     }
 
     static func network() throws -> PhysicsInformedProblem {
@@ -26,6 +27,8 @@ import Testing
     static let methods: [any Optimizer & Configurable] = [
         SOAP(learningRate: 3e-3, refresh: 2), Shampoo(learningRate: 3e-3, refresh: 3), Shampoo(learningRate: 1e-5, grafting: .sgd),
         Muon(learningRate: 3e-3, vectorLearningRate: 3e-3), Muon(learningRate: 3e-3, vectorLearningRate: 3e-3, matrices: .inner),
+        PSGDKron(learningRate: 3e-3), PSGDKron(learningRate: 3e-3, triangles: .shorter, seed: 5),
+        PSGDKron(learningRate: 3e-3, triangles: .none),
     ]
 
     @Test(arguments: methods.indices) func onLayers(index: Int) throws {
@@ -41,12 +44,14 @@ import Testing
             try OptimizerConformance.interrupted(SOAP(learningRate: 3e-3, refresh: 2), on: problem),
             try OptimizerConformance.interrupted(Shampoo(learningRate: 3e-3, refresh: 3), on: problem),
             try OptimizerConformance.interrupted(Muon(learningRate: 3e-3), on: problem),
+            try OptimizerConformance.interrupted(PSGDKron(learningRate: 3e-3), on: problem),
         ]
         await #expect(processExitsWith: .success) { [cuts = cuts as [InterruptedRun]] in
             let problem = try ContractTests.network()
             try cuts[0].finish(SOAP(learningRate: 3e-3, refresh: 2), on: problem)
             try cuts[1].finish(Shampoo(learningRate: 3e-3, refresh: 3), on: problem)
             try cuts[2].finish(Muon(learningRate: 3e-3), on: problem)
+            try cuts[3].finish(PSGDKron(learningRate: 3e-3), on: problem)
         }
     }
 }

@@ -115,8 +115,82 @@ private struct Quadratic: DifferentiableProblem {
         #expect(Muon().start(layout: layout).blocks.map { $0.meanSquare == nil } == [true, false, true, true])
     }
 
+    /// Gradients CZD of a badly conditioned covariance, Z of independent entries: what comes out of P has the covariance I.
+    @Test(arguments: [KronWhitening.gradient, .momentum]) func kronWhitens(whitens: KronWhitening) throws {
+        var method = PSGDKron(learningRate: 1, momentum: 0, factorRate: 0.1)
+        (method.clipping, method.whitens) = (1e9, whitens)
+        let shape = BlockShape(ParameterLayout([("w", [4, 3])]).blocks[0])
+        var block = method.start(shape, isInner: false)
+        let (C, D) = (
+            Matrix(rows: [[30, 2, 0, 1], [0, 5, 1, 0], [0, 0, 1, 0.2], [0, 0, 0, 0.1]]),
+            Matrix(rows: [[1, 0, 0], [3, 0.5, 0], [0, 1, 0.05]])
+        )
+        var random = RandomStream(seed: 4, name: "gradients")
+        var (raw, white) = (Matrix.zeros(12, 12), Matrix.zeros(12, 12))
+        func add(_ v: Vector, to sum: inout Matrix) { for i in 0..<12 { for j in 0..<12 { sum[i, j] += v[i] * v[j] / 4000 } } }
+        // Long steps of the factors, short ones, and none.
+        for step in 1...12_000 {
+            if step == 3000 { method.factorRate = 0.01 }
+            if step == 8000 { method.factorRate = 0 }
+            let Z = Matrix(rows: 4, columns: 3, elements: random.normalVector(12).elements)
+            var g = Vector(Matrix.product(.product(C, Z), D).transposed.elements)
+            if step > 8000 { add(g, to: &raw) }
+            method.update(&g, at: .zeros(12), step: 1, block: &block)
+            if step > 8000 { add(g, to: &white) }
+        }
+        func condition(_ matrix: Matrix) throws -> Double {
+            let values = try SymmetricEigen.factorize(matrix).get().values
+            return values[11] / values[0]
+        }
+        let (before, after) = (try condition(raw), try condition(white))
+        #expect(before > 1e6 && after < 4, "\(before), \(after)")
+        let mean = white.diagonal.reduce(0, +) / 12
+        #expect(mean > 0.7 && mean < 1.4, "\(mean)")
+    }
+
+    /// With factors that stay as they are, a long gradient is cut to a root mean square of κ, and a short one is left.
+    @Test(arguments: [1e3, 0.25]) func kronClips(length: Double) throws {
+        let method = PSGDKron(learningRate: 0.5, momentum: 0.9, factorRate: 0)
+        let shape = BlockShape(ParameterLayout([("w", [2, 2])]).blocks[0])
+        var (block, g) = (method.start(shape, isInner: false), Vector([length, -length, length, length]))
+        let before = g
+        method.update(&g, at: .zeros(4), step: 1, block: &block)
+        let expected = length > 1.1 ? 0.5 * 1.1 / length : 0.5
+        #expect((g - expected * before).maximumNorm < 1e-6 * g.norm && g.norm > 0.1)
+    }
+
+    /// Which sides are triangular: neither a vector's, nor those of one or of too many, nor the longer where so asked.
+    @Test func kronsTriangles() {
+        let layout = ParameterLayout([("a", [2, 4]), ("b", [4]), ("c", [4, 1]), ("d", [3, 3])])
+        func orders(_ method: PSGDKron) -> [[Int]] {
+            method.start(layout: layout).blocks.map { block in
+                [block.rowSide.values.columns] + (block.columnSide.map { [$0.values.columns] } ?? [])
+            }
+        }
+        #expect(orders(PSGDKron()) == [[2, 4], [1], [4, 1], [3, 3]])
+        #expect(orders(PSGDKron(learningRate: 1, triangles: .shorter)) == [[2, 1], [1], [1, 1], [1, 3]])
+        #expect(orders(PSGDKron(learningRate: 1, triangles: .none)) == [[1, 1], [1], [1, 1], [1, 1]])
+        var short = PSGDKron()
+        short.maximumDimension = 3
+        #expect(orders(short) == [[2, 1], [1], [1, 1], [3, 3]])
+    }
+
+    /// Where gradients vanish the factors grow, up to a bound: nothing overflows.
+    @Test func kronsFactorsStayFinite() {
+        var method = PSGDKron(learningRate: 1, factorRate: 0.5)
+        method.flatSteps = 1_000_000
+        let shape = BlockShape(ParameterLayout([("w", [2, 2])]).blocks[0])
+        var block = method.start(shape, isInner: false)
+        for step in 1...2000 {
+            var g = Vector.zeros(4)
+            method.update(&g, at: .zeros(4), step: step, block: &block)
+            #expect(g == .zeros(4))
+        }
+        #expect(block.rowSide.values.maximumNorm > 1e6 && block.preconditioned(Matrix(rows: [[1, 1], [1, 1]])).isFinite)
+    }
+
     /// On a network for −Δu = f SOAP is below a tenth of Adam's loss in as many gradients, each at the better of two rates; Muon
-    /// settles where its rate falls.
+    /// and PSGD-Kron settle where their rates fall.
     @Test func layersArePreconditioned() throws {
         var setup = PoissonOnSquareSetup()
         setup.network = PerceptronSettings(width: 24, depth: 1)
@@ -129,9 +203,11 @@ private struct Quadratic: DifferentiableProblem {
         let adam = try min(loss(Adam(learningRate: 3e-3)), loss(Adam(learningRate: 1e-2)))
         let soap = try min(loss(SOAP(learningRate: 3e-3)), loss(SOAP(learningRate: 1e-2)))
         let muon = try loss(Muon(learningRate: 3e-3, vectorLearningRate: 3e-3, schedule: CosineDecay(steps: 2000)))
+        let kron = try loss(PSGDKron(learningRate: 3e-3, schedule: CosineDecay(steps: 2000)))
         let shampoo = try loss(Shampoo(learningRate: 3e-4))
-        #expect(soap < 0.1 * adam, "adam \(adam), soap \(soap), shampoo \(shampoo), muon \(muon)")
+        #expect(soap < 0.1 * adam, "adam \(adam), soap \(soap), shampoo \(shampoo), muon \(muon), psgd-kron \(kron)")
         let first = try problem.loss(at: start.values).total
         #expect(muon < 0.01 * first && shampoo < 0.01 * first, "shampoo \(shampoo), muon \(muon) from \(first)")
+        #expect(kron < 0.01 * first, "psgd-kron \(kron) from \(first)")
     }
 }

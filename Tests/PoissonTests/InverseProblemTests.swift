@@ -5,6 +5,7 @@ import NeuralModels
 import OptimizationTesting
 import OptimizationCore
 import PhysicsInformed
+import StochasticGradient
 import Testing
 
 #if canImport(Glibc)
@@ -76,6 +77,52 @@ private struct Overstated: PartiallyLinearProblem {
         }
         let κ = run.parameters.block("coefficients.conductivity")?[0] ?? .nan
         #expect(abs(κ - found) < 1e-4, "κ = \(κ)")
+    }
+
+    /// κ after every step of Adam, with a rate and bounds of its own beside the network's, as a configuration names them.
+    private func paths(rate: Double, bounds: ClosedRange<Double>, steps: Int) throws -> (κ: [Double], network: Double) {
+        var registry = Registry()
+        try registry.install(StochasticGradientPlugin.self)
+        let place = "coefficients.conductivity"
+        let setting = Setting.map([
+            .init("name", .scalar("adam")), .init("learningRate", .number(5e-3)),
+            .init("schedule", .map([.init("name", .scalar("cosine")), .init("steps", .integer(3000))])),
+            .init("blocks", .map([.init(place, .map([.init("rate", .number(rate))]))])),
+            .init("bounds", .map([.init(place, .list([.number(bounds.lowerBound), .number(bounds.upperBound)]))])),
+        ])
+        let model = try MultilayerPerceptron(inputs: 1, hidden: [12], outputs: 1)
+        let problem = try PhysicsInformedProblem(
+            UnknownConductivity(), model: model, points: PointPlan(interior: 40, boundary: 3, monitor: 20), seed: 2,
+            identity: .scalar("unknown-conductivity"))
+        func run<O: Optimizer>(_ optimizer: O) throws -> (κ: [Double], network: Double) {
+            let stage = Stage<PhysicsInformedProblem>(dynamic: "solve", optimizer, until: .iterations(steps))
+            let run = try Pipeline(minimizing: problem, stages: [stage]).begin(seed: 3)
+            let start = run.parameters
+            var κ: [Double] = []
+            while run.outcome == nil {
+                try run.advance()
+                κ.append(try #require(run.parameters.block(place)?[0]))
+            }
+            let weights = Vector(try #require(run.parameters.block("layer1.weights")))
+            return (κ, (weights - Vector(try #require(start.block("layer1.weights")))).norm)
+        }
+        return try run(try registry.optimizer(setting))
+    }
+
+    /// A coefficient's own rate and bounds hold together, beside a network that has neither: its first step is as many times longer, it is
+    /// found, at rate zero it stays, and it never leaves its bounds.
+    @Test func theCoefficientHasARateAndBoundsOfItsOwn() throws {
+        let (fast, slow) = (try paths(rate: 4, bounds: 0...10, steps: 3000), try paths(rate: 1, bounds: 0...10, steps: 5))
+        let (frozen, held) = (try paths(rate: 0, bounds: 0...10, steps: 20), try paths(rate: 4, bounds: 0...1.5, steps: 1500))
+        // Adam's first step is its rate; the map between the bounds bends by less than that.
+        let ratio = (fast.κ[0] - 1) / (slow.κ[0] - 1)
+        #expect(abs(ratio - 4) < 0.1, "\(ratio)")
+        let found = try #require(fast.κ.last)
+        #expect(abs(found - 2) < 0.1 && fast.κ.allSatisfy { (0...10).contains($0) }, "\(found)")
+        // A start that a map between the bounds carries over is good to rounding.
+        #expect(frozen.κ.allSatisfy { abs($0 - 1) < 1e-14 && $0 == frozen.κ[0] } && frozen.network > 1e-3)
+        #expect(held.κ.allSatisfy { (0...1.5).contains($0) } && abs((held.κ.last ?? 0) - 1.5) < 1e-2, "\(held.κ.last ?? 0)")
+        for run in [fast, held] { #expect(run.network > 1e-2) }
     }
 
     /// Linear in the network's last layer, whatever κ is; not in κ, nor in anything before.

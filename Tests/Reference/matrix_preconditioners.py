@@ -6,8 +6,9 @@ The loss is L(W, b) = ½ Σᵢ ‖tanh(Wᵀxᵢ + b) − yᵢ‖² of a layer wi
 (W by rows) after 10 and after 100 steps, and how far they move (‖·‖∞) when each step's are rounded up or down by one unit in the last place,
 the largest of 20 such runs. SOAP's QR and Muon's iteration, which pytorch_optimizer does in float32 and bfloat16, are done in float64. SOAP's
 layers are square: of a longer side's statistic one gradient leaves a null space, whose basis is whatever the library makes it. Its ε is
-1e-3: its second gradient is the first again, diagonal in its basis but for rounding, which a small ε blows up.
-Needs torch, optax and pytorch_optimizer.
+1e-3: its second gradient is the first again, diagonal in its basis but for rounding, which a small ε blows up. PSGD-Kron is fed the vectors that
+Curvature draws, for W those of the stream “psgd-kron/probes/0”, after each step's draw for the balance.
+Needs numpy, torch, optax and pytorch_optimizer.
 """
 
 import functools
@@ -21,7 +22,9 @@ import optax
 import pytorch_optimizer as po
 import torch
 from pytorch_optimizer.optimizer.muon import base as muon_base
+from pytorch_optimizer.optimizer.psgd import precondition_update_prob_schedule
 from pytorch_optimizer.optimizer.utils.graft import LayerWiseGrafting
+from random_stream import Stream
 from tanh_layer import TanhLayer
 
 jax.config.update("jax_enable_x64", True)
@@ -80,6 +83,23 @@ def shampoo(graft, every=1, **settings):
         graft_type=graft, **settings))
 
 
+def kron(seed=0, **settings):
+    """PSGD-Kron in float64 with the draws of Curvature's streams."""
+
+    def run(layer, steps, rounded=lambda p: p):
+        matrix, vector = (Stream(seed, f"psgd-kron/probes/{offset}") for offset in (0, layer.rows * layer.columns))
+
+        def normals(x, **_):
+            if x.ndim == 1:
+                return torch.tensor(vector.normals(len(x)))
+            return torch.tensor(matrix.normals(x.numel()).reshape(layer.rows, layer.columns).T.copy())
+
+        with mock.patch.object(torch, "randn_like", normals), mock.patch.object(np.random, "random", matrix.uniform):
+            return by_torch(lambda w, b: po.Kron([w, b], precondition_dtype=None, **settings))(layer, steps, rounded)
+
+    return run
+
+
 METHODS = {
     "shampoo": ({"learningRate": 0.01}, shampoo(LayerWiseGrafting.RMSPROP, lr=0.01)),
     "shampoo, none": ({"learningRate": 0.01, "grafting": "none"}, shampoo(LayerWiseGrafting.NONE, lr=0.01)),
@@ -104,6 +124,14 @@ METHODS = {
         {"learningRate": 0.01, "vectorLearningRate": 0.01, "nesterov": False, "epsilon": 1e-30,
          "vectorEpsilon": 1e-30},
         by_optax(optax.contrib.muon(0.01, nesterov=False, eps=1e-30, adam_b1=0.9, adam_b2=0.95))),
+    "psgd-kron": ({"learningRate": 0.01}, kron(lr=0.01)),
+    "psgd-kron, seldom": (
+        {"learningRate": 0.01, "triangles": "shorter", "weightDecay": 0.125, "balance": 0.5, "leastProbability": 0.25,
+         "flatSteps": 20, "probabilityDecay": 0.05, "whitens": "gradient", "seed": 3},
+        kron(3, lr=0.01, weight_decay=0.125, memory_save_mode="one_diag", momentum_into_precondition_update=False, balance_prob=0.5,
+             pre_conditioner_update_probability=precondition_update_prob_schedule(min_prob=0.25, decay=0.05, flat_start=20))),
+    "psgd-kron, diagonal": (
+        {"learningRate": 0.01, "triangles": "none", "momentum": 0.5}, kron(lr=0.01, momentum=0.5, memory_save_mode="all_diag")),
 }
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import QuasiNewton
 import Regression
 import StochasticGradient
 import Testing
+import VarianceReduction
 
 /// What `Tests/Reference/regression.py` has found.
 private struct FitReference: Decodable {
@@ -43,7 +44,7 @@ private struct FitReference: Decodable {
         try ProblemConformance.check(problem)
         #expect(
             offers(of: problem) == [
-                "DifferentiableProblem", "GeneralizedGaussNewtonProblem", "LeastSquaresProblem", "PartiallyLinearProblem",
+                "DifferentiableProblem", "GeneralizedGaussNewtonProblem", "LeastSquaresProblem", "LayeredCurvatureProblem", "PartiallyLinearProblem",
                 "TwiceDifferentiableProblem", "SampledProblem",
             ])
     }
@@ -153,6 +154,48 @@ private struct FitReference: Decodable {
         #expect(bestError < 0.7 * endError, "\(bestError), \(endError)")
         let (endLoss, bestLoss) = (try #require(problem.monitorLoss(at: end)), try #require(problem.monitorLoss(at: best)))
         #expect(bestLoss < endLoss)
+    }
+
+    // MARK: Gradients in factors
+
+    /// The paper's SAGA with every sample's gradient kept whole, beside the table of factors: P numbers a sample beside Σ(in + out).
+    @Test(arguments: [(1, 6, 6 + 7), (3, 6, 6 + 12 + 12 + 7)]) func sagasTableOfFactors(depth: Int, width: Int, factors: Int) throws {
+        var setup = MultiFrequencyRegression()
+        (setup.fit.frequencies, setup.fit.amplitudes, setup.fit.samples) = ([1, 3], [1, 0.5], 12)
+        setup.fit.network = PerceptronSettings(width: width, depth: depth)
+        let problem = try setup.problem(seed: 0)
+        let (η, n, batch) = (0.05, 12, RandomBatchSettings(size: 3))
+        let method = SAGA(learningRate: η, table: .factors, batch: batch)
+        let start = problem.model.initialParameters(seed: 4)
+        var draws = try RandomBatches(batch, of: problem.sampleSets)
+        var state = try method.start(on: problem, from: Parameters(layout: problem.layout, values: start))
+        #expect(state.memory.table.rows == factors && state.memory.table.columns == n)
+        #expect(depth == 1 || factors < problem.layout.count / 2)
+        func gradient(_ i: Int, _ θ: Vector) throws -> Vector { try problem.restricted(to: Batch([[i]])).lossAndGradient(at: θ).gradient }
+        var table = try (0..<n).map { try gradient($0, start) }
+        var (θ, v) = (start, problem.lossAndGradient(at: start).gradient)
+        for _ in 0..<60 {
+            θ = θ.adding(v, scaledBy: -η)
+            let drawn = draws.draw().indices[0]
+            v = table.reduce(.zeros(θ.count)) { $0.adding($1, scaledBy: 1 / Double(n)) }
+            for i in drawn {
+                let new = try gradient(i, θ)
+                v.add(new - table[i], scaledBy: 1 / Double(drawn.count))
+                table[i] = new
+            }
+            _ = try method.step(&state, on: problem)
+            #expect((state.parameters.values - θ).norm < 1e-12)
+        }
+        #expect((θ - start).norm > 0.1)
+    }
+
+    /// Trained slopes belong to no affine map: their entries are kept, and the gradient is whole.
+    @Test func factorsOfOtherLayers() throws {
+        var setup = MultiFrequencyRegression()
+        setup.fit.samples = 15
+        setup.fit.network = PerceptronSettings(width: 5, depth: 2)
+        setup.fit.network.trainsSlopes = true
+        try ProblemConformance.check(try setup.problem(seed: 3))
     }
 
     // MARK: Refusals

@@ -76,10 +76,11 @@ extension Field {
     }
 }
 
-/// P⁻¹g for a preconditioner P at one point, and the λ that it took.
+/// P⁻¹g for a preconditioner P at one point, the λ that it took, and the products with P where P⁻¹ was not at hand.
 struct Preconditioned {
     var vector: Vector
     var damping: Double
+    var products = 0
 }
 
 /// A step along −P⁻¹g: what the methods with Kronecker factors have in common.
@@ -96,11 +97,13 @@ struct KroneckerStep {
         let here = state.standpoint
         var (next, λ, trials) = (next, damping, 0)
         var used: Double?
+        var products = 0
         func report(
             _ at: Standpoint, _ verdict: StepVerdict, α: Double? = nil, μ: Double? = nil, floor: Finding? = nil
         ) -> StepReport {
             var details: [StepReport.Detail] = [.init("trials", Double(trials))]
             if let used { details.append(.init("damping", used)) }
+            if products > 0 { details.append(.init("products", Double(products))) }
             if let μ { details.append(.init("momentum", μ)) }
             return StepReport(
                 loss: at.loss, gradientNorm: at.gradient.norm, stepLength: α, verdict: verdict, details: details, floor: floor)
@@ -113,6 +116,7 @@ struct KroneckerStep {
         func direction() -> Result<Vector, FactorizationFailure> {
             precondition(here.gradient, λ).flatMap { solved in
                 used = solved.damping
+                products += solved.products
                 return solved.vector.isFinite ? .success(-solved.vector) : .failure(.nonFinite)
             }
         }

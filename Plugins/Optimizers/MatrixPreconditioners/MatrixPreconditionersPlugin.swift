@@ -1,6 +1,6 @@
 import OptimizationCore
 
-/// First-order methods that see a layer's weights as a matrix: `shampoo`, `soap`, `muon`.
+/// First-order methods that see a layer's weights as a matrix: `shampoo`, `soap`, `muon`, `psgd-kron`.
 public enum MatrixPreconditionersPlugin: Plugin {
     public static let identifier = "matrix-preconditioners"
 
@@ -8,5 +8,6 @@ public enum MatrixPreconditionersPlugin: Plugin {
         try registry.register(optimizer: Shampoo.self)
         try registry.register(optimizer: SOAP.self)
         try registry.register(optimizer: Muon.self)
+        try registry.register(optimizer: PSGDKron.self)
     }
 }

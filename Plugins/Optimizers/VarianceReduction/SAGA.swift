@@ -9,7 +9,7 @@ import OptimizationCore
 /// which fills the table; linear on a strongly convex loss for η up to 1/(3ℓ). Common settings and failure: ``VarianceReducedMethod``.
 ///
 /// With `table: factors` the table holds every sample's gradient by its factors, n·K numbers for K a sample
-/// (``FactoredGradientProblem``), and a batch is any m of the samples. With `table: batches` the samples are divided once, at random, into B
+/// (``FactoredGradientProblem``: one for a linear predictor, the inputs and cotangents of its layers for a network fitted to data), and a batch is any m of the samples. With `table: batches` the samples are divided once, at random, into B
 /// batches, and the table holds B gradients, B·P numbers: a step takes one of them, weighted by B·w_b where they are not equally large
 /// (w_b its share of the samples). Of several sample sets each must then be taken whole or give B batches of one size. `automatic` takes
 /// factors where the problem offers them. Beside the table 4 P flops and 6P numbers. A table that does not fit in memory is refused
@@ -117,11 +117,9 @@ public struct SAGA: VarianceReducedMethod {
             preconditionFailure("a view of \(problem.name) has other capabilities than the whole")
         }
         let (value, samples, rows) = (try view.lossAndFactors(at: candidate), drawn.indices[0], memory.table.rows)
-        var change = value.factors
-        for (j, i) in samples.enumerated() {
-            for k in 0..<rows { change.elements[j * rows + k] -= memory.table.elements[i * rows + k] }
-        }
-        let correction = view.gradient(ofFactors: change)
+        let old = Matrix(
+            rows: rows, columns: samples.count, elements: samples.flatMap { memory.table.elements[($0 * rows)..<(($0 + 1) * rows)] })
+        let correction = view.gradient(ofFactors: value.factors, minus: old)
         let direction = memory.mean.adding(correction).adding(value.remainder)
         let estimate = GradientEstimate(direction, loss: value.loss, gradientNorm: nil, fraction: draws.fraction)
         return (estimate, Change(columns: samples, values: value.factors, difference: draws.fraction * correction))
@@ -153,7 +151,7 @@ public struct SAGA: VarianceReducedMethod {
 public struct SAGAMemory: Checkpointable, Equatable {
     /// A column for each batch's gradient, or for each sample's factors.
     public var table: Matrix
-    /// The gradient that the table gives: Σ w_b t_b, or (1/n) Σ Aᵢᵀcᵢ.
+    /// The gradient that the table gives: Σ w_b t_b, or (1/n) Σ Gᵢ(cᵢ).
     public var mean: Vector
     /// The batches of the table; nil where it holds factors.
     public var partition: BatchPartition?

@@ -170,6 +170,12 @@ extension LogisticRegression: FactoredGradientProblem {
             remainder: remainder)
     }
 
+    public func gradient(ofFactors factors: Matrix, minus others: Matrix) -> Vector {
+        var change = factors
+        change.accumulate(others, keeping: 1, adding: -1)
+        return gradient(ofFactors: change)
+    }
+
     public func gradient(ofFactors factors: Matrix) -> Vector {
         precondition(factors.rows == 1 && factors.columns == samples.count, "\(factors.columns) factors for \(samples.count) samples")
         let c = Vector(factors.elements.map { $0 / Double(samples.count) })

@@ -125,6 +125,12 @@ extension SoftmaxRegression: FactoredGradientProblem {
         return FactoredEvaluation(loss: value(logLoss: sum / Double(samples.count), w), factors: factors, remainder: remainder)
     }
 
+    public func gradient(ofFactors factors: Matrix, minus others: Matrix) -> Vector {
+        var change = factors
+        change.accumulate(others, keeping: 1, adding: -1)
+        return gradient(ofFactors: change)
+    }
+
     public func gradient(ofFactors factors: Matrix) -> Vector {
         precondition(
             factors.rows == classCount && factors.columns == samples.count,

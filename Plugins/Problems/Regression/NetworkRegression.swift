@@ -122,6 +122,11 @@ private struct FitHessian: HessianOperator {
     func product(_ v: Vector) -> Vector { base.times(v) }
 }
 
+extension NetworkRegression: LayeredCurvatureProblem {
+    /// One product a layer; that of the last is exact, for its residuals see the inputs alone.
+    public func layerCurvatures(at θ: Vector) -> [LayerCurvature] { program.jacobian(at: θ).layerCurvatures() }
+}
+
 extension NetworkRegression: PartiallyLinearProblem {
     /// The network's last layer.
     public var linearParameters: [Int] { model.linearBlocks.compactMap { layout[$0]?.range }.flatMap { $0 } }
@@ -142,6 +147,18 @@ extension NetworkRegression: SampledProblem {
         view.program = Self.program(residual, model, view.samples, model.precision)
         return view
     }
+}
+
+extension NetworkRegression: FactoredGradientProblem {
+    /// The inputs and cotangents of the layers; of layers that are no affine maps, or have no more parameters than that, the gradient's entries.
+    public var factorCount: Int { SampleFactors(program).count }
+
+    public func lossAndFactors(at θ: Vector) -> FactoredEvaluation {
+        let value = SampleFactors(program).lossAndFactors(at: θ)
+        return FactoredEvaluation(loss: LossValue(value.loss), factors: value.factors, remainder: .zeros(θ.count))
+    }
+
+    public func gradient(ofFactors factors: Matrix) -> Vector { SampleFactors(program).gradient(of: factors) }
 }
 
 extension NetworkRegression: MonitoredProblem, FreshlyReferencedProblem {

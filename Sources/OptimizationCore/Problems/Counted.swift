@@ -102,6 +102,7 @@ extension Counted: FactoredGradientProblem where Base: FactoredGradientProblem {
     }
 
     public func gradient(ofFactors factors: Matrix) -> Vector { base.gradient(ofFactors: factors) }
+    public func gradient(ofFactors factors: Matrix, minus others: Matrix) -> Vector { base.gradient(ofFactors: factors, minus: others) }
 }
 
 extension Counted: TermwiseProblem where Base: TermwiseProblem {

@@ -1,12 +1,13 @@
 import LinearAlgebra
 
-/// Offers the gradients of its samples in factors: where a sample's loss ℓᵢ sees θ through a linear map Aᵢθ ∈ ℝᴷ only, its gradient is a
-/// matrix of data times K numbers.
+/// Offers the gradients of its samples in factors: K numbers cᵢ from which, with the sample's data, the gradient of its loss ℓᵢ follows.
 ///
-///     L(θ) = (1/n) Σᵢ ℓᵢ(Aᵢθ) + R(θ),   ∇L(θ) = (1/n) Σᵢ Aᵢᵀcᵢ + ∇R(θ),   cᵢ = ∇ℓᵢ(Aᵢθ) ∈ ℝᴷ
+///     L(θ) = (1/n) Σᵢ ℓᵢ(θ) + R(θ),   ∇L(θ) = (1/n) Σᵢ Gᵢ(cᵢ) + ∇R(θ)
 ///
-/// All regressions with linear predictors have this form, with K = 1 or the number of classes. A method that remembers every sample's
-/// gradient (SAGA) then stores nK numbers instead of nP. There is one sample set, and a view offers the same for its samples.
+/// Where ℓᵢ sees θ through a linear map Aᵢθ ∈ ℝᴷ only, as in all regressions with linear predictors, Gᵢ(c) = Aᵢᵀc with c = ∇ℓᵢ(Aᵢθ): K is 1 or the
+/// number of classes. For a network with one output, c holds the inputs and cotangents of its layers and Gᵢ multiplies them: Σ(in + out)
+/// numbers instead of Σ in·out. A method that remembers every sample's gradient (SAGA) then stores nK numbers instead of nP. There is
+/// one sample set, and a view offers the same for its samples.
 public protocol FactoredGradientProblem: DifferentiableProblem, SampledProblem {
     /// K.
     var factorCount: Int { get }
@@ -14,8 +15,17 @@ public protocol FactoredGradientProblem: DifferentiableProblem, SampledProblem {
     /// L(θ), the factors of every sample and ∇R(θ), in one pass.
     func lossAndFactors(at θ: Vector) throws -> FactoredEvaluation
 
-    /// (1/n) Σᵢ Aᵢᵀcᵢ ∈ ℝᴾ for factors C ∈ ℝᴷˣⁿ, a column for each sample. Linear in C.
+    /// (1/n) Σᵢ Gᵢ(cᵢ) ∈ ℝᴾ for factors C ∈ ℝᴷˣⁿ, a column for each sample, of whatever θ.
     func gradient(ofFactors factors: Matrix) -> Vector
+
+    /// (1/n) Σᵢ Gᵢ(cᵢ) − Gᵢ(bᵢ). By default two gradients; where Gᵢ is linear, one does.
+    func gradient(ofFactors factors: Matrix, minus others: Matrix) -> Vector
+}
+
+extension FactoredGradientProblem {
+    public func gradient(ofFactors factors: Matrix, minus others: Matrix) -> Vector {
+        gradient(ofFactors: factors) - gradient(ofFactors: others)
+    }
 }
 
 /// The loss at one θ, and its gradient in factors.

@@ -189,6 +189,7 @@ extension FaultInjecting: FactoredGradientProblem where Base: FactoredGradientPr
     }
 
     public func gradient(ofFactors factors: Matrix) -> Vector { base.gradient(ofFactors: factors) }
+    public func gradient(ofFactors factors: Matrix, minus others: Matrix) -> Vector { base.gradient(ofFactors: factors, minus: others) }
 }
 
 extension FaultInjecting: RevisableProblem where Base: RevisableProblem {

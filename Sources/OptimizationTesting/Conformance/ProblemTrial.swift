@@ -106,7 +106,7 @@ extension ProblemTrial {
 // MARK: Factors
 
 extension ProblemTrial {
-    /// ∇L = (1/n) Σᵢ Aᵢᵀcᵢ + ∇R, linear in the factors, and those of a batch's samples are the whole's.
+    /// ∇L = (1/n) Σᵢ Gᵢ(cᵢ) + ∇R, a sum over samples, and a batch's factors are the whole's.
     func factorsMakeTheGradient(_ problem: any FactoredGradientProblem) throws -> [String] {
         func check<S: FactoredGradientProblem>(_ problem: S) throws -> [String] {
             var failures: [String] = []
@@ -126,13 +126,24 @@ extension ProblemTrial {
             let made = problem.gradient(ofFactors: whole.factors)
             let size = made.norm + whole.remainder.norm
             if !((made + whole.remainder - value.gradient).norm <= allowed * size) { failures.append("they make another gradient") }
-            let scaled = Matrix(rows: whole.factors.rows, columns: count, elements: whole.factors.elements.map { -2 * $0 })
-            if !((problem.gradient(ofFactors: scaled) + 2 * made).norm <= allowed * size) {
-                failures.append("the gradient is not linear in them")
+            let elsewhere = try problem.lossAndFactors(at: 0.5 * point).factors
+            let there = problem.gradient(ofFactors: elsewhere)
+            let difference = problem.gradient(ofFactors: whole.factors, minus: elsewhere)
+            if !((difference - (made - there)).norm <= allowed * (size + there.norm)) {
+                failures.append("the difference of two gradients is another")
             }
-            let batch = halves(of: problem.sampleSets).second
-            let view = try problem.restricted(to: batch)
-            let part = try view.lossAndFactors(at: point)
+            let parts = halves(of: problem.sampleSets)
+            func share(of batch: Batch) throws -> Vector {
+                let columns = batch.indices[0].flatMap { whole.factors.column($0).elements }
+                let factors = Matrix(rows: whole.factors.rows, columns: batch.indices[0].count, elements: columns)
+                return try problem.restricted(to: batch).gradient(ofFactors: factors)
+            }
+            let (first, second) = (try share(of: parts.first), try share(of: parts.second))
+            if !((try share(of: parts.union) - 0.5 * (first + second)).norm <= allowed * (first.norm + second.norm)) {
+                failures.append("the gradient is no mean over samples")
+            }
+            let batch = parts.second
+            let part = try problem.restricted(to: batch).lossAndFactors(at: point)
             for (column, sample) in batch.indices[0].enumerated() {
                 let (own, other) = (part.factors.column(column), whole.factors.column(sample))
                 if !((own - other).norm <= allowed * other.norm) { failures.append("those of sample \(sample) are others in a batch") }

@@ -55,23 +55,7 @@ struct Objective: Sendable {
     }
 
     /// The factors of every affine layer, term by term.
-    func layerCurvatures(at θ: Vector) -> [LayerCurvature] {
-        var curvatures: [LayerCurvature] = []
-        for factors in program.jacobian(at: θ).kroneckerFactors() {
-            let weight = 1 / Double(factors.points * factors.channels)
-            let product = KroneckerProduct(
-                term: factors.term, vectors: factors.points * factors.channels, channels: factors.channels,
-                input: Matrix(
-                    rows: factors.input.rows, columns: factors.input.columns, elements: factors.input.elements.map { weight * $0 }),
-                output: factors.output)
-            if let index = curvatures.firstIndex(where: { $0.offset == factors.parameterOffset }) {
-                curvatures[index].terms.append(product)
-            } else {
-                curvatures.append(LayerCurvature(offset: factors.parameterOffset, terms: [product]))
-            }
-        }
-        return curvatures
-    }
+    func layerCurvatures(at θ: Vector) -> [LayerCurvature] { program.jacobian(at: θ).layerCurvatures() }
 
     /// What the engine's cost model chooses, or the setting says.
     func plan(of square: JacobianSquare) -> SquarePlan {
