@@ -49,6 +49,8 @@ extension Counted: LeastSquaresProblem where Base: LeastSquaresProblem {
         return CountedLinearization(base: try base.linearization(at: θ), counter: counter, fraction: fraction)
     }
 
+    public var residualCounts: [Int]? { base.residualCounts }
+
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
 
@@ -67,6 +69,12 @@ extension Counted: PartiallyLinearProblem where Base: PartiallyLinearProblem {
 extension Counted: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {
     public func hessian(at θ: Vector) throws -> any HessianOperator {
         CountedHessian(base: try base.hessian(at: θ), counter: counter, fraction: fraction)
+    }
+}
+
+extension Counted: ResidualCurvatureProblem where Base: ResidualCurvatureProblem {
+    public func curvature(at θ: Vector, slopes w: Vector, bends h: Vector) throws -> any HessianOperator {
+        CountedHessian(base: try base.curvature(at: θ, slopes: w, bends: h), counter: counter, fraction: fraction)
     }
 }
 

@@ -132,6 +132,8 @@ extension FaultInjecting: LeastSquaresProblem where Base: LeastSquaresProblem {
         return fault.map { FaultyLinearization(base: linearization, fault: $0) } ?? linearization
     }
 
+    public var residualCounts: [Int]? { base.residualCounts }
+
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
 
@@ -157,6 +159,13 @@ extension FaultInjecting: PartiallyLinearProblem where Base: PartiallyLinearProb
 extension FaultInjecting: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {
     public func hessian(at θ: Vector) throws -> any HessianOperator {
         let (fault, hessian) = (injector.next(), try base.hessian(at: θ))
+        return fault.map { FaultyHessian(base: hessian, fault: $0) } ?? hessian
+    }
+}
+
+extension FaultInjecting: ResidualCurvatureProblem where Base: ResidualCurvatureProblem {
+    public func curvature(at θ: Vector, slopes w: Vector, bends h: Vector) throws -> any HessianOperator {
+        let (fault, hessian) = (injector.next(), try base.curvature(at: θ, slopes: w, bends: h))
         return fault.map { FaultyHessian(base: hessian, fault: $0) } ?? hessian
     }
 }
