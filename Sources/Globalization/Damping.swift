@@ -6,8 +6,38 @@ public struct Damping: Hashable, Sendable {
     public var value: Double
     /// ν, the next refusal's factor.
     public var growth: Double
+    /// The least and the greatest scale, so far, of the matrix that is damped: what a rule's bounds count in.
+    public private(set) var scales: ClosedRange<Double>
 
-    public init(value: Double, growth: Double) { (self.value, self.growth) = (value, growth) }
+    public init(value: Double, growth: Double, scale: Double = 1) {
+        (self.value, self.growth, scales) = (value, growth, scale...scale)
+    }
+
+    /// The same damping of a matrix of this scale: bounds reach out to it.
+    public func damping(scale: Double) -> Damping {
+        var copy = self
+        copy.scales = Swift.min(scales.lowerBound, scale)...Swift.max(scales.upperBound, scale)
+        return copy
+    }
+
+    /// λ and ν moved, of the same matrix.
+    public func moved(to value: Double, growth: Double) -> Damping {
+        var copy = self
+        (copy.value, copy.growth) = (value, growth)
+        return copy
+    }
+
+    /// As states store it.
+    public var stored: [Double] { [value, growth, scales.lowerBound, scales.upperBound] }
+
+    /// Throws an ``ArchiveError`` where `stored` is no damping; two numbers are λ and ν of a matrix of scale one.
+    public init(stored: [Double], entry: String = "damping") throws {
+        guard stored.count == 2 || stored.count == 4, stored.allSatisfy({ !$0.isNaN }), stored.count == 2 || stored[2] <= stored[3] else {
+            throw ArchiveError(entry: entry, reason: "should be λ, ν and the least and the greatest scale")
+        }
+        (value, growth) = (stored[0], stored[1])
+        scales = stored.count == 2 ? 1...1 : stored[2]...stored[3]
+    }
 }
 
 /// A rule that moves the damping by the gain ratio ρ = (actual decrease) / (decrease that the damped model predicts).
@@ -18,8 +48,30 @@ public protocol DampingRule: Configurable {
     func updated(_ damping: Damping, gainRatio ρ: Double) -> Damping
     /// A step is taken when its gain ratio exceeds this.
     var acceptance: Double { get }
-    /// The greatest damping.
+    /// The least damping, as a multiple of the least scale.
+    var minimum: Double { get }
+    /// The greatest damping, as a multiple of the greatest scale.
     var maximum: Double { get }
+}
+
+extension DampingRule {
+    /// The greatest value that a damping may take.
+    public func bound(of damping: Damping) -> Double { maximum * damping.scales.upperBound }
+
+    /// Whether a refusal leaves nothing to raise.
+    public func isGreatest(_ damping: Damping) -> Bool { damping.value >= bound(of: damping) }
+
+    /// λ within its bounds, free of the loss's scale.
+    public func moved(_ damping: Damping, to λ: Double, growth: Double) -> Damping {
+        let least = Swift.max(minimum * damping.scales.lowerBound, Double.leastNormalMagnitude)
+        return damping.moved(to: Swift.min(Swift.max(λ, least), bound(of: damping)), growth: growth)
+    }
+
+    /// λ₀.
+    public func begun(_ initial: Double, scale: Double, growth: Double) -> Damping {
+        let unit = Damping(value: scale, growth: growth, scale: scale)
+        return moved(unit, to: initial * scale, growth: growth)
+    }
 }
 
 extension Field {
@@ -43,9 +95,9 @@ public struct NielsenDamping: DampingRule, Hashable {
     public var initial = 1e-3
     /// A step is taken when ρ exceeds this.
     public var acceptance = 0.0
-    /// λ never falls below this.
-    public var minimum = 1e-20
-    /// λ never rises above this.
+    /// λ never falls below this multiple of the least scale: 1e-15 in the singular values of J, which is rounding.
+    public var minimum = 1e-30
+    /// λ never rises above this multiple of the greatest scale.
     public var maximum = 1e20
 
     public init() {}
@@ -56,8 +108,8 @@ public struct NielsenDamping: DampingRule, Hashable {
         [
             .number("initial", \.initial, in: .positive, meaning: "the first damping, relative to the matrix's diagonal"),
             .number("acceptance", \.acceptance, in: .fraction, meaning: "a step is taken when its gain ratio exceeds this"),
-            .number("minimum", \.minimum, in: .positive, meaning: "the least damping"),
-            .number("maximum", \.maximum, in: .positive, meaning: "the greatest damping; a method that reaches it breaks down"),
+            .number("minimum", \.minimum, in: .positive, meaning: "the least damping, relative to the matrix's diagonal"),
+            .number("maximum", \.maximum, in: .positive, meaning: "the greatest, relative to it; a method that reaches it breaks down"),
         ]
     }
 
@@ -65,15 +117,13 @@ public struct NielsenDamping: DampingRule, Hashable {
         if minimum > maximum { throw ConfigurationError(path: "minimum", reason: "\(minimum) must not exceed maximum, \(maximum)") }
     }
 
-    public func start(scale: Double) -> Damping { Damping(value: clamp(initial * scale), growth: 2) }
+    public func start(scale: Double) -> Damping { begun(initial, scale: scale, growth: 2) }
 
     public func updated(_ damping: Damping, gainRatio ρ: Double) -> Damping {
-        guard ρ > acceptance else { return Damping(value: clamp(damping.value * damping.growth), growth: 2 * damping.growth) }
+        guard ρ > acceptance else { return moved(damping, to: damping.value * damping.growth, growth: 2 * damping.growth) }
         let q = 2 * Swift.min(ρ, 1e6) - 1
-        return Damping(value: clamp(damping.value * Swift.max(1.0 / 3, 1 - q * q * q)), growth: 2)
+        return moved(damping, to: damping.value * Swift.max(1.0 / 3, 1 - q * q * q), growth: 2)
     }
-
-    private func clamp(_ λ: Double) -> Double { Swift.min(Swift.max(λ, minimum), maximum) }
 }
 
 /// The classical rule: a taken step divides λ, a refused one multiplies it.
@@ -89,9 +139,9 @@ public struct ClassicalDamping: DampingRule, Hashable {
     public var increase = 2.0
     /// A step is taken when ρ exceeds this.
     public var acceptance = 0.0
-    /// λ never falls below this.
-    public var minimum = 1e-20
-    /// λ never rises above this.
+    /// λ never falls below this multiple of the least scale: 1e-15 in the singular values of J, which is rounding.
+    public var minimum = 1e-30
+    /// λ never rises above this multiple of the greatest scale.
     public var maximum = 1e20
 
     public init() {}
@@ -104,8 +154,8 @@ public struct ClassicalDamping: DampingRule, Hashable {
             .number("decrease", \.decrease, in: .atLeast(1), meaning: "the divisor after a step taken"),
             .number("increase", \.increase, in: .atLeast(1), meaning: "the factor after a step refused"),
             .number("acceptance", \.acceptance, in: .fraction, meaning: "a step is taken when its gain ratio exceeds this"),
-            .number("minimum", \.minimum, in: .positive, meaning: "the least damping"),
-            .number("maximum", \.maximum, in: .positive, meaning: "the greatest damping; a method that reaches it breaks down"),
+            .number("minimum", \.minimum, in: .positive, meaning: "the least damping, relative to the matrix's diagonal"),
+            .number("maximum", \.maximum, in: .positive, meaning: "the greatest, relative to it; a method that reaches it breaks down"),
         ]
     }
 
@@ -113,11 +163,9 @@ public struct ClassicalDamping: DampingRule, Hashable {
         if minimum > maximum { throw ConfigurationError(path: "minimum", reason: "\(minimum) must not exceed maximum, \(maximum)") }
     }
 
-    public func start(scale: Double) -> Damping { Damping(value: clamp(initial * scale), growth: increase) }
+    public func start(scale: Double) -> Damping { begun(initial, scale: scale, growth: increase) }
 
     public func updated(_ damping: Damping, gainRatio ρ: Double) -> Damping {
-        Damping(value: clamp(ρ > acceptance ? damping.value / decrease : damping.value * increase), growth: increase)
+        moved(damping, to: ρ > acceptance ? damping.value / decrease : damping.value * increase, growth: increase)
     }
-
-    private func clamp(_ λ: Double) -> Double { Swift.min(Swift.max(λ, minimum), maximum) }
 }

@@ -30,6 +30,11 @@ public struct DescentStep {
     /// Whether the direction that was asked for led nowhere and −∇L was taken instead.
     public var fellBack: Bool
     public var history: SearchHistory
+
+    /// What a step's report says where the direction led nowhere; `consequence` is what the method did about it.
+    public func recoveries(_ consequence: String? = nil) -> [String] {
+        fellBack ? ["no step along the direction: −∇L was followed" + (consequence.map { ", \($0)" } ?? "")] : []
+    }
 }
 
 /// What one line search of a descent method led to.

@@ -140,19 +140,21 @@ public struct SecantHessian: Checkpointable, Equatable {
         return .lowRank(LowRankMatrix(scale: σ, columns: .zeros(order, 0), middle: .zeros(0, 0)))
     }
 
-    /// Takes in a pair.
-    public mutating func learn(_ s: Vector, _ y: Vector, _ model: SecantModel) {
+    /// Takes in a pair. Returns whether rounding had cost a dense B its definiteness, so that it was begun anew with this pair.
+    @discardableResult
+    public mutating func learn(_ s: Vector, _ y: Vector, _ model: SecantModel) -> Bool {
         let curved = hasCurvature(s, y, tolerance: 1e-12)
         if isFresh, curved, dense != nil { dense = .identity(order, scaledBy: y.dot(y) / s.dot(y)) }
         let wasFresh = isFresh
         if curved { isFresh = false }
         let image = dense.map { $0.times(s) } ?? matrix(model).times(s)
+        var isAnew = false
         switch model.update {
         case .symmetricRankOne:
             let r = y - image
             let mixed = r.dot(s)
             // A zero divisor is one that is small beside ‖r‖‖s‖. Over σI the pair sets σ anew, which is decided when B is built.
-            guard abs(mixed) >= 1e-8 * r.norm * s.norm, (1 / mixed).isFinite else { return }
+            guard abs(mixed) >= 1e-8 * r.norm * s.norm, (1 / mixed).isFinite else { return false }
             dense?.update(scaling: 1, s, r, ss: 0, sq: 0, qq: 1 / mixed)
             if dense == nil { memory.append(SecantPair(step: s, change: y), keeping: model.memory) }
         case .powellSymmetricBroyden:
@@ -164,13 +166,14 @@ public struct SecantHessian: Checkpointable, Equatable {
             if dense != nil, bend <= 0 {
                 // Rounding has cost B its definiteness: anew. A limited memory is built anew with every pair.
                 let σ = curved ? y.dot(y) / s.dot(y) : initialScale
-                (dense, image, bend) = (.identity(order, scaledBy: σ), σ * s, σ * s.dot(s))
+                (dense, image, bend, isAnew) = (.identity(order, scaledBy: σ), σ * s, σ * s.dot(s), true)
             }
             let mended = wasFresh && curved ? y : damped(y, along: s, image: image)
-            guard hasCurvature(s, mended, tolerance: 1e-12), dense == nil || bend > 0 else { return }
+            guard hasCurvature(s, mended, tolerance: 1e-12), dense == nil || bend > 0 else { return isAnew }
             dense?.update(scaling: 1, mended, image, ss: 1 / s.dot(mended), sq: 0, qq: -1 / bend)
             if dense == nil { memory.append(SecantPair(step: s, change: mended), keeping: model.memory) }
         }
+        return isAnew
     }
 
     public func encode(into archive: inout Archive) {

@@ -33,8 +33,9 @@ public struct SecantTrustRegion: Sendable {
         _ standpoint: inout Standpoint, _ memory: inout SecantMemory, on problem: any DifferentiableProblem
     ) throws -> StepReport {
         let here = standpoint
+        var recoveries: [String] = []
         func ended(_ verdict: StepVerdict, floor: Finding? = nil) -> StepReport {
-            StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict, floor: floor)
+            StepReport(loss: here.loss, gradientNorm: here.gradient.norm, verdict: verdict, floor: floor, recoveries: recoveries)
         }
         func failed(_ failure: FactorizationFailure) -> StepReport {
             let reason: Breakdown.Reason = failure == .nonFinite ? .nonFinite : .linearSolver
@@ -61,8 +62,9 @@ public struct SecantTrustRegion: Sendable {
             let found: TrustRegionStep
             switch minimised(B, within: Δ) {
             // A learnt matrix that has overflowed is a wrong model too.
-            case .failure where B != fresh:
+            case .failure(let failure) where B != fresh:
                 (B, Δ) = (fresh, first)
+                recoveries.append("no minimiser of the learnt model (\(failure)): begun anew")
                 continue
             case .failure(let failure): return failed(failure)
             case .success(let step): found = step
@@ -81,6 +83,7 @@ public struct SecantTrustRegion: Sendable {
                     let end = try unpromising(&standpoint, &memory, wide.p, isFresh: B.isFresh, on: problem, ended)
                     if let end { return end }
                 }
+                if B != fresh { recoveries.append("the learnt model promised nothing that could be seen: begun anew") }
                 (B, Δ) = (fresh, first)
                 continue
             }
@@ -93,7 +96,9 @@ public struct SecantTrustRegion: Sendable {
             }
             let ρ = (here.loss.total - value.loss.total) / found.decrease
             memory.hessian = nil  // so that B is changed where it lies
-            B.learn(p, value.gradient - here.gradient, model)
+            if B.learn(p, value.gradient - here.gradient, model) {
+                recoveries.append("the learnt matrix was not positive definite any more: begun anew")
+            }
             memory.hessian = B
             memory.radius = radius.updated(Δ, gainRatio: ρ, stepNorm: length)
             // A decrease that can be seen: there was more than the model promised.
@@ -108,7 +113,8 @@ public struct SecantTrustRegion: Sendable {
             }
             standpoint = Standpoint(at: here.parameters.with(candidate), value)
             return StepReport(
-                loss: value.loss, gradientNorm: value.gradient.norm, stepLength: length, details: details, linearIterations: iterations)
+                loss: value.loss, gradientNorm: value.gradient.norm, stepLength: length, details: details, linearIterations: iterations,
+                recoveries: recoveries)
         }
         return ended(.brokeDown(.nonFinite(at: nowhere ?? here.parameters.values, on: problem)))
     }
@@ -131,9 +137,12 @@ public struct SecantTrustRegion: Sendable {
             guard there.isFinite else { return ended(.brokeDown(.nonFinite(at: there.parameters.values, on: problem)), nil) }
             let length = (there.parameters.values - here.parameters.values).norm
             // What was learned led nowhere.
+            let wasLearnt = memory.hessian != nil
             (standpoint, memory) = (there, SecantMemory())
             return StepReport(
-                loss: there.loss, gradientNorm: there.gradient.norm, stepLength: length, details: [.init("radius", length)])
+                loss: there.loss, gradientNorm: there.gradient.norm, stepLength: length, details: [.init("radius", length)],
+                recoveries: ended(.accepted, nil).recoveries
+                    + (wasLearnt ? ["the learnt model led nowhere, and a decrease was found all the same: begun anew"] : []))
         }
     }
 

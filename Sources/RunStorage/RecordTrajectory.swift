@@ -56,6 +56,7 @@ public struct RecordTrajectory: Callback {
         case .stepTaken(let report):
             let isDue = observation.totalIteration % every == 0
             if isDue || report.verdict.isFailure { try record(report, file, &state, observation) }
+            for recovery in report.recoveries { try note("recovered in step", recovery, file, &state, observation) }
             if let snapshotEvery, observation.totalIteration % snapshotEvery == 0 { try snapshot(file, &state, observation) }
         case .recorded(let details):
             try add(details, file, &state, observation)

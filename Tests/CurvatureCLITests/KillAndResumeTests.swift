@@ -34,6 +34,7 @@ import Testing
         Case(optimizer: "{name: cubic-regularization}", iterations: 80, checkpointCadence: 4),
         Case(optimizer: "{name: trust-region}", iterations: 100, checkpointCadence: 4, resampling: 30),
         Case(optimizer: "{name: trust-region, model: quasi-newton}", iterations: 300, checkpointCadence: 10, resampling: 70),
+        Case(optimizer: "{name: trust-region, model: structured-secant}", iterations: 80, checkpointCadence: 4, resampling: 25),
         Case(optimizer: "{name: natural-gradient}", iterations: 60, checkpointCadence: 2, resampling: 15),
         Case(
             optimizer: "{name: natural-gradient, solver: {name: nystrom, share: 0.2}, momentum: {name: spring, decay: 0.5}, "
@@ -57,6 +58,9 @@ import Testing
                 + "average: {after: 200}, blocks: {layer1.*: {rate: 0.5}}}", iterations: 1500, checkpointCadence: 23),
         Case(optimizer: "{name: schedule-free-adamw}", iterations: 1000, checkpointCadence: 20, resampling: 70),
         Case(optimizer: "{name: gauss-newton}", iterations: 20, checkpointCadence: 1, resampling: 6),
+        Case(optimizer: "{name: dogleg}", iterations: 40, checkpointCadence: 2, resampling: 12),
+        Case(optimizer: "{name: singular-value-trust-region, sketch: 60}", iterations: 60, checkpointCadence: 2, resampling: 15),
+        Case(optimizer: "{name: variable-projection}", iterations: 30, checkpointCadence: 1, problem: poisson),
         Case(
             optimizer: "{name: adam, learningRate: 1e-3, batch: {size: 100, holding: 3}}", iterations: 2500, checkpointCadence: 25,
             problem: logistic),

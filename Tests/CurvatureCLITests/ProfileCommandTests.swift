@@ -46,6 +46,27 @@ import Testing
         #expect(report.optimizers.reduce(0) { $0 + ($1.profile.ratios.first == 1 ? $1.profile.fractions[0] : 0) } >= 0.9)
     }
 
+    /// The set of networks: every equation once, digits of the error, and a picture that names the optimizers.
+    @Test func networksAreProfiledAndDrawn() throws {
+        let scratch = try ScratchFolder()
+        let picture = "\(scratch.path)/pinn.svg"
+        let report = try report(
+            "--set", "pinn", "--optimizer", "levenberg-marquardt", "--optimizer", "l-bfgs", "--steps", "12", "-o", picture)
+        #expect(report.set == "pinn" && report.optimizers.map(\.name) == ["levenberg-marquardt", "l-bfgs"])
+        for row in report.optimizers {
+            #expect(row.total == 10 && row.failures.count == row.total - row.solved)
+            // Twelve steps and a start: at least as many evaluations, on every problem.
+            #expect(row.evaluations >= 130 && row.seconds > 0 && (row.meanLogRelativeError ?? -1) >= 0)
+            #expect(row.failures.allSatisfy { $0.reason.contains("after 12 steps") })
+        }
+        let equations = ["poisson", "helmholtz", "heat", "burgers", "allen-cahn", "convection", "reaction", "wave"]
+        let unsolved = Set(report.optimizers.flatMap { $0.failures.map(\.problem) })
+        for name in equations { #expect(unsolved.contains { $0.hasPrefix(name) }, "\(unsolved)") }
+        let svg = try String(contentsOfFile: picture, encoding: .utf8)
+        let missing = ["levenberg-marquardt", "l-bfgs", "fraction solved", "physics-informed networks"].filter { !svg.contains($0) }
+        #expect(missing.isEmpty, "\(missing)")
+    }
+
     @Test func badChoicesAreRefused() throws {
         let tool = try CommandLineTool()
         #expect(try tool.run(["profile", "--set", "cutest"]).status == 2)

@@ -52,15 +52,25 @@ import Testing
         return problem
     }
 
+    private static var sketched: SingularValueTrustRegion {
+        var method = SingularValueTrustRegion()
+        method.sketch = 3
+        return method
+    }
+
     static let methods = [
         Method("adam", Adam(learningRate: 1e-2)), Method("l-bfgs", LBFGS()), Method("self-scaled-broyden", SelfScaledBroyden()),
         Method("levenberg-marquardt", LevenbergMarquardt()), Method("gauss-newton", GaussNewton()),
+        Method("dogleg", Dogleg()), Method("singular-value-trust-region", SingularValueTrustRegion()),
+        Method("sketched-trust-region", sketched), Method("variable-projection", VariableProjection(linearParameters: [1, 3])),
+        Method("levenberg-marquardt-lsmr", LevenbergMarquardt(damping: DelayedGratification(), scaling: .marquardt, solver: .lsmr)),
         Method("l-bfgs-b", LBFGSB()), Method("bfgs", BFGS()), Method("trust-region-quasi-newton", TrustRegionQuasiNewton()),
         Method("gradient-descent", GradientDescent()), Method("barzilai-borwein", BarzilaiBorwein()), Method("heavy-ball", HeavyBall()),
         Method("nesterov", Nesterov()), Method("nonlinear-cg", ConjugateGradient()), Method("newton-cg", NewtonCG()),
         Method("newton-minres", NewtonMINRES()), Method("nystrom-newton-cg", NystromNewtonCG()), Method("newton", Newton()),
         Method("saddle-free-newton", SaddleFreeNewton()), Method("cubic-regularization", CubicRegularization()),
         Method("trust-region", TrustRegion()), Method("trust-region-exact", TrustRegion(.exact)),
+        Method("trust-region-structured", TrustRegion(.exact, model: .structuredSecant)),
         Method("trust-region-learnt", TrustRegion(.gltr, learning: SecantModel())),
         Method("trust-region-limited", TrustRegion(.exact, learning: SecantModel(.dampedBFGS, memory: 5))),
         Method("bounded", Bounded(LevenbergMarquardt(), ParameterBounds(["all": -5...5]))),

@@ -7,7 +7,7 @@ import Testing
 @Suite struct LevenbergMarquardtTests {
     static let solvers = DampedSolver.allCases
     /// Those whose solutions are exact to rounding.
-    static let directSolvers = solvers.filter(\.seesColumns)
+    static let directSolvers = solvers.filter(\.isDirect)
     static let scalings = LevenbergMarquardt.Scaling.allCases
 
     private func optimizer(_ solver: DampedSolver, _ scaling: LevenbergMarquardt.Scaling) -> LevenbergMarquardt {
@@ -67,6 +67,30 @@ import Testing
         #expect(report.details.contains(.init("damping", λ)))
         let ratio = try #require(report.details.first { $0.name == "gainRatio" }).value
         #expect(abs(ratio - 1) <= 1e-10)
+    }
+
+    /// Iterative solvers damp D too, whose entries they sum over panels of rows: with a tight tolerance their first step is that of QR.
+    @Test(arguments: [DampedSolver.lsmr, .cgls], [LevenbergMarquardt.Scaling.marquardt, .local])
+    func iterativeSolversDampWhatDirectOnesDo(solver: DampedSolver, scaling: LevenbergMarquardt.Scaling) throws {
+        var random = RandomStream(seed: 5, name: "columns")
+        let (m, n) = (40, 12)
+        // Columns whose norms differ by 1e4: D = I is another problem.
+        let units = Vector((0..<n).map { i in (0..<(i % 5)).reduce(1.0) { product, _ in 10 * product } })
+        let a = Matrix(rows: m, columns: n, elements: random.normalVector(m * n).elements).scalingColumns(by: units)
+        let problem = Residuals.linear(a, random.normalVector(m))
+        func firstStep(_ solver: DampedSolver, _ scaling: LevenbergMarquardt.Scaling) throws -> Vector {
+            var method = optimizer(solver, scaling)
+            method.krylov = KrylovSettings(tolerance: 1e-14, maximumIterations: 500)
+            var damping = NielsenDamping()
+            (damping.initial, damping.minimum, damping.maximum) = (1e-2, 1e-2, 1e-2)
+            if scaling != .identity { method.damping = damping }
+            return try drive(method, on: problem, from: .zeros(n), steps: 1).state.parameters.values
+        }
+        let (expected, found) = (try firstStep(.jacobian, scaling), try firstStep(solver, scaling))
+        let root = Vector(a.gram.diagonal.map { $0.squareRoot() })
+        func norm(_ v: Vector) -> Double { Vector(zip(v, root).map { $0 * $1 }).norm }
+        #expect(norm(found - expected) <= 1e-10 * norm(expected))
+        #expect(norm(try firstStep(solver, .identity) - expected) > 1e-3 * norm(expected))
     }
 
     @Test func automaticTakesTheSmallerSquare() {

@@ -11,6 +11,7 @@ private func capabilities(of problem: any Problem) -> [String] {
     if problem is any GeneralizedGaussNewtonProblem { names.append("generalised Gauss–Newton") }
     if problem is any LeastSquaresProblem { names.append("least squares") }
     if problem is any TwiceDifferentiableProblem { names.append("twice differentiable") }
+    if problem is any ResidualCurvatureProblem { names.append("residual curvature") }
     if problem is any SampledProblem { names.append("sampled") }
     if problem is any RevisableProblem { names.append("revisable") }
     if problem is any MonitoredProblem { names.append("monitored") }
@@ -92,9 +93,17 @@ private func capabilities(of problem: any Problem) -> [String] {
     func transformedLossesOfferWhatTheirBasesOffer(problem: any Problem) {
         func root<P: Problem>(_ problem: P) -> any Problem { Transformed(problem, by: SquareRoot.self) }
         func logarithm<P: Problem>(_ problem: P) -> any Problem { Transformed(problem, by: Logarithm.self) }
-        #expect(capabilities(of: root(problem)) == capabilities(of: problem))
+        let offered = capabilities(of: problem).filter { $0 != "residual curvature" }
+        #expect(capabilities(of: root(problem)) == offered)
         let squares = ["generalised Gauss–Newton", "least squares"]
-        #expect(capabilities(of: logarithm(problem)) == capabilities(of: problem).filter { !squares.contains($0) })
+        #expect(capabilities(of: logarithm(problem)) == offered.filter { !squares.contains($0) })
+    }
+
+    /// The Hessian of a robust loss takes more of the base than its own.
+    @Test func robustProblemsOfferWhatTheirBasesOffer() {
+        let robust = RobustProblem(Everything(), loss: .cauchy)
+        #expect(capabilities(of: robust) == capabilities(of: Everything()).filter { $0 != "residual curvature" })
+        #expect(capabilities(of: RobustProblem(Bowl(), loss: .huber)) == capabilities(of: Bowl()))
     }
 
     // MARK: The fault injector
@@ -158,7 +167,7 @@ private struct Bare: Problem {
 }
 
 /// ½ Σ (θ − aᵢ)² / n with every capability of the core.
-private struct Everything: LeastSquaresProblem, TwiceDifferentiableProblem, SampledProblem, RevisableProblem, MonitoredProblem,
+private struct Everything: ResidualCurvatureProblem, SampledProblem, RevisableProblem, MonitoredProblem,
     ReferencedProblem
 {
     var samples = [1.0, 2, 3]
@@ -176,7 +185,10 @@ private struct Everything: LeastSquaresProblem, TwiceDifferentiableProblem, Samp
         Evaluation(loss: loss(at: θ), gradient: [weight * residual(at: θ).reduce(0, +)])
     }
     func linearization(at θ: Vector) -> any Linearization { Line(residual: residual(at: θ), weight: weight) }
-    func hessian(at θ: Vector) -> any HessianOperator { Unit() }
+    func hessian(at θ: Vector) -> any HessianOperator { Line.Square(factor: 1) }
+    func curvature(at θ: Vector, slopes w: Vector, bends h: Vector) -> any HessianOperator {
+        Line.Square(factor: weight * weight * h.reduce(0, +))
+    }
     var sampleSets: [SampleSet] { [SampleSet(name: "samples", count: samples.count)] }
     func restricted(to batch: Batch) -> Everything { Everything(samples: batch.indices[0].map { samples[$0] }, version: version) }
     func revised(by revision: any Revision) -> Everything { Everything(samples: samples, version: version + 1) }
@@ -197,9 +209,13 @@ private struct Everything: LeastSquaresProblem, TwiceDifferentiableProblem, Samp
         func jacobian(rows: Range<Int>) -> Matrix { Matrix(rows: rows.map { _ in [weight] }) }
     }
 
-    struct Unit: HessianOperator {
+}
+
+extension Everything.Line {
+    struct Square: HessianOperator {
+        let factor: Double
         var parameterCount: Int { 1 }
-        func product(_ v: Vector) -> Vector { v }
+        func product(_ v: Vector) -> Vector { factor * v }
     }
 }
 

@@ -40,6 +40,14 @@ private struct BowlSettings: ProblemConfiguration {
     func makeProblem(seed: UInt64) throws -> any Problem { Bowl() }
 }
 
+/// No sum of squares.
+private struct CloudsSettings: ProblemConfiguration {
+    static let identifier = "clouds"
+    static let summary = "Clouds."
+    static var fields: [Field<Self>] { [] }
+    func makeProblem(seed: UInt64) throws -> any Problem { Clouds() }
+}
+
 private struct Silent: Callback, Configurable {
     static let identifier = "silent"
     static let summary = "Does nothing."
@@ -54,6 +62,7 @@ private enum Everyday: Plugin {
         try registry.register(optimizer: NamedDescent.self)
         try registry.register(optimizer: NamedNewton.self)
         try registry.register(problem: BowlSettings.self)
+        try registry.register(problem: CloudsSettings.self)
         try registry.register(callback: Silent.self)
     }
 }
@@ -101,7 +110,8 @@ private enum Clashing: Plugin {
     /// Any problem's loss can be transformed by name; the transform is part of its identity.
     @Test func aLossIsTransformedByASettingBesideTheProblemsOwn() throws {
         let registry = try registry()
-        #expect(registry.problems[0].schema.map(\.name) == ["lossTransform"] && registry.problems[0].schema[0].defaultValue == "none")
+        #expect(registry.problems[0].schema.map(\.name) == ["robustLoss", "lossTransform"])
+        #expect(registry.problems[0].schema.allSatisfy { $0.defaultValue == "none" })
         func problem(_ transform: String) throws -> any Problem {
             try registry.problem(.map([.init("name", .scalar("bowl")), .init("lossTransform", .scalar(transform))])).makeProblem(seed: 0)
         }
@@ -114,6 +124,32 @@ private enum Clashing: Plugin {
         #expect(error?.path == "problem.lossTransform" && error?.reason.contains("square-root") == true)
     }
 
+    /// Any sum of squares can be made robust by name, and its loss then transformed; both are part of its identity.
+    @Test func residualsAreForgivenByASettingBesideTheProblemsOwn() throws {
+        let registry = try registry()
+        #expect(registry.problems[0].schema[0].parts.map(\.name) == ["huber", "cauchy", "arctan"])
+        func problem(_ robust: Setting, _ more: [Setting.Pair] = [], of name: String = "bowl") throws -> any Problem {
+            try registry.problem(.map([.init("name", .scalar(name)), .init("robustLoss", robust)] + more)).makeProblem(seed: 0)
+        }
+        func named(_ name: String, scale: String) -> Setting { .map([.init("name", .scalar(name)), .init("scale", .scalar(scale))]) }
+        let made = try #require(try problem(named("cauchy", scale: "0.5")) as? RobustProblem<Bowl>)
+        #expect(made.robustLoss == .cauchy && made.scale == 0.5)
+        #expect(made.identity["robustLoss"]?["scale"]?.text == "0.5" && made.identity["problem"] == Bowl().identity)
+        #expect(try (problem(.scalar("huber")) as? RobustProblem<Bowl>)?.scale == 1)
+        let both = try problem(.scalar("huber"), [.init("lossTransform", .scalar("square-root"))])
+        #expect(both is Transformed<RobustProblem<Bowl>, SquareRoot>)
+
+        func refused(_ setting: @autoclosure () throws -> any Problem) -> ConfigurationError? {
+            #expect(throws: ConfigurationError.self) { try setting() }
+        }
+        let unknown = refused(try problem(.scalar("hubert")))
+        #expect(unknown?.path == "problem.robustLoss" && unknown?.reason.contains("huber") == true)
+        let negative = refused(try problem(named("huber", scale: "-1")))
+        #expect(negative?.path == "problem.robustLoss.scale" && negative?.reason.contains("> 0") == true)
+        let noSquares = refused(try problem(.scalar("huber"), of: "clouds"))
+        #expect(noSquares?.path == "problem.robustLoss" && noSquares?.reason.contains("LeastSquaresProblem") == true)
+    }
+
     @Test func aNameIsTakenOnce() throws {
         var registry = try registry()
         let twice = #expect(throws: RegistrationError.self) { try registry.install(Everyday.self) }
@@ -121,7 +157,7 @@ private enum Clashing: Plugin {
         let clash = #expect(throws: RegistrationError.self) { try registry.install(Clashing.self) }
         #expect(clash?.kind == "optimizer" && clash?.name == "descent")
         // Nothing of a plugin that clashes stays behind.
-        #expect(registry.problems.map(\.name) == ["bowl"] && registry.plugins == ["everyday"])
+        #expect(registry.problems.map(\.name) == ["bowl", "clouds"] && registry.plugins == ["everyday"])
     }
 
     @Test func anUnknownNameListsTheNearestFirst() throws {

@@ -1,5 +1,6 @@
 import LinearAlgebra
 import OptimizationCore
+import OptimizationTesting
 import PhysicsInformed
 import Testing
 
@@ -55,6 +56,35 @@ private func order(_ remainder: (_ h: Double) throws -> Double, at h: Double) re
         #expect(abs(residual - 2) < 0.1)
         #expect(abs(hessian - 2) < 0.1)
         #expect(abs(second - 3) < 0.1)
+    }
+
+    /// The curvature of any separable function of the residuals: that of ½‖r‖² is the Hessian, and those of robust losses have the slopes of
+    /// their remainders, with residuals on both sides of the scale.
+    @Test(arguments: names) func separableFunctionsHaveTheirCurvature(name: String) throws {
+        let (p, θ, v, _) = try setUp(name)
+        let r = try p.residual(at: θ)
+        let (whole, same) = (
+            try p.hessian(at: θ).product(v), try p.curvature(at: θ, slopes: r, bends: Vector(repeating: 1, count: r.count)).product(v)
+        )
+        #expect((whole - same).norm <= 1e-12 * whole.norm)
+        // One function a residual: Σ cᵢrᵢ has no JᵀJ, and is linear in c.
+        let c = Vector(r.indices.map { 1 / Double($0 + 1) })
+        let flat = try p.curvature(at: θ, slopes: c, bends: .zeros(r.count)).product(v)
+        let h = 0x1p-20
+        let (ahead, behind) = (try p.linearization(at: θ.adding(v, scaledBy: h)), try p.linearization(at: θ.adding(v, scaledBy: -h)))
+        let difference = (0.5 / h) * (ahead.transposedProduct(c) - behind.transposedProduct(c))
+        #expect((difference - flat).norm <= 1e-6 * flat.norm)
+        let counts = try #require(p.residualCounts)
+        #expect(counts.reduce(0, +) == r.count && counts.count == p.terms.count)
+        for loss in RobustLoss.allCases {
+            let sizes = zip(p.sampleSets, counts).map { Double($0.count).squareRoot() * abs(r[$1 - 1]) }
+            let robust = RobustProblem(p, loss: loss, scale: Swift.max(0.9 * sizes[0], 1e-3))
+            let check = try DerivativeCheck(of: robust, at: θ)
+            #expect(check.passed, "\(check)")
+            let value = try robust.loss(at: θ)
+            #expect(robust.terms == p.terms && abs(value.terms.reduce(0, +) - value.total) <= 1e-14 * value.total)
+            #expect(value.total < (try p.loss(at: θ).total))
+        }
     }
 
     /// Sums of some hundreds of products in another order: 1e-13 of the product of the norms.

@@ -49,6 +49,22 @@ private struct FitReference: Decodable {
             ])
     }
 
+    /// With a robust loss it offers what it offered, but for linear parameters; monitor losses and errors stay.
+    @Test func aRobustLossKeepsWhatTheFitOffers() throws {
+        var noisy = NoisyRegression()
+        (noisy.fit.samples, noisy.fit.heldOut, noisy.fit.network) = (24, 9, PerceptronSettings(width: 5, depth: 2))
+        let problem = try noisy.problem(seed: 2)
+        for loss in RobustLoss.allCases {
+            let robust = RobustProblem(problem, loss: loss, scale: 0.3)
+            try ProblemConformance.check(robust)
+            #expect(offers(of: robust) == ["DifferentiableProblem", "LeastSquaresProblem", "TwiceDifferentiableProblem", "SampledProblem"])
+            let θ = Vector(robust.layout.blocks.flatMap { $0.range.map { sin(0.3 * Double($0)) } })
+            #expect(try robust.monitorLoss(at: θ) == problem.monitorLoss(at: θ))
+            #expect(try robust.referenceError(at: θ) == problem.referenceError(at: θ))
+            #expect(try robust.loss(at: θ).total < problem.loss(at: θ).total)
+        }
+    }
+
     @Test func derivativesHaveTheirSlopes() throws {
         let check = try DerivativeCheck(of: try small(), at: θ)
         #expect(check.passed, "\(check)")

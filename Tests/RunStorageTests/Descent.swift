@@ -32,6 +32,8 @@ struct Bowl: DifferentiableProblem, ReferencedProblem {
 struct HeavyBall: Optimizer {
     var α = 0.01
     var β = 0.9
+    /// Steps at whose end the first parameter is negative are told as recoveries.
+    var tellsRecoveries = false
 
     struct State: OptimizerState, Equatable {
         var parameters: Parameters
@@ -63,7 +65,7 @@ struct HeavyBall: Optimizer {
         let new = try problem.lossAndGradient(at: state.parameters.values)
         return StepReport(
             loss: new.loss, gradientNorm: new.gradient.elements.reduce(0) { $0 + $1 * $1 }.squareRoot(), stepLength: α,
-            details: [.init("momentum/β", β)])
+            details: [.init("momentum/β", β)], recoveries: tellsRecoveries && x[0] < 0 ? ["x₀ went below zero: told"] : [])
     }
 }
 

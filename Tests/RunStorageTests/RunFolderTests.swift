@@ -30,6 +30,30 @@ import Testing
         return lines
     }
 
+    /// What a method gives up within a step is an event, at the step's iteration, whatever the cadence of rows; the last report keeps it.
+    @Test func recoveriesWithinStepsAreEvents() throws {
+        let scratch = try Scratch()
+        let folder = try RunFolder.create(scratch("run"))
+        let pipeline = Pipeline(minimizing: Bowl()) { Stage("only", HeavyBall(tellsRecoveries: true), until: .iterations(60)) }
+        let run = try pipeline.begin(seed: 7, callbacks: [RecordTrajectory(in: folder, every: 10)])
+        var (told, wasKept) = ([Int](), true)
+        while run.outcome == nil {
+            let before = run.result.iterations
+            try run.advance()
+            guard run.result.iterations > before, run.lastReport?.recoveries.isEmpty == false else { continue }
+            told.append(run.result.iterations)
+            let resumed = try pipeline.restore(from: run.snapshot())
+            wasKept = wasKept && resumed.lastReport?.recoveries == run.lastReport?.recoveries
+        }
+        #expect(told.count > 3 && told.count < 57 && wasKept)
+        try folder.close()
+        let file = try RunFile.open(folder.runFilePath)
+        let events = zip(try file.texts("event", in: .events), try file.texts("detail", in: .events))
+        #expect(events.filter { $0.0 == "recovered in step" }.map(\.1) == told.map { _ in "x₀ went below zero: told" })
+        let places = zip(try file.texts("event", in: .events), try file.integers("iteration", in: .events))
+        #expect(places.filter { $0.0 == "recovered in step" }.map(\.1) == told)
+    }
+
     @Test func aWholeRunIsThereToRead() throws {
         let scratch = try Scratch()
         let folder = try RunFolder.create(scratch("run"))

@@ -125,6 +125,41 @@ import TrustRegion
         }
     }
 
+    /// A learnt matrix of absurd size promises nothing, one that is no number has no minimiser: both are begun anew within the step, and the
+    /// report says so.
+    @Test(arguments: [TrustRegion.Subproblem.gltr, .exact], [1e40, .infinity])
+    func aModelThatIsBegunAnewIsTold(subproblem: TrustRegion.Subproblem, factor: Double) throws {
+        let optimizer = TrustRegion(subproblem, learning: SecantModel(.dampedBFGS))
+        let problem = ZooProblem.wood
+        var state = try optimizer.start(on: problem, from: Parameters(problem.start))
+        for _ in 0..<5 { #expect(try optimizer.step(&state, on: problem).recoveries == []) }
+        var archive = Archive(of: state)
+        var secant = try archive.group("secant")
+        var hessian = try secant.group("hessian")
+        hessian.set("matrix", try hessian.doubles("matrix").map { $0 * factor })
+        secant.set("hessian", hessian)
+        archive.set("secant", secant)
+        state = try archive.decoded()
+        let report = try optimizer.step(&state, on: problem)
+        #expect(report.recoveries.count == 1 && report.recoveries[0].contains("begun anew"), "\(report.recoveries)")
+        #expect(report.recoveries.first?.contains(factor.isFinite ? "promised nothing" : "no minimiser") == true, "\(report.recoveries)")
+        #expect(report.verdict == .accepted || report.verdict == .rejected)
+        #expect(try optimizer.step(&state, on: problem).recoveries == [])
+    }
+
+    /// Rounding can cost a dense damped B its definiteness: it is begun anew with the pair.
+    @Test func anIndefiniteMatrixIsToldWhereItLearns() throws {
+        let model = SecantModel(.dampedBFGS)
+        var B = SecantHessian(order: 2, scale: 1, model)
+        let first = B.learn([0, 1], [0, 4], model)
+        var archive = Archive(of: B)
+        archive.set("matrix", try archive.doubles("matrix").map { -$0 })
+        B = try archive.decoded()
+        let second = B.learn([1, 0], [2, 0], model)
+        #expect(!first && second)
+        #expect(B.matrix(model).times([1, 0])[0] > 0)
+    }
+
     @Test(arguments: dense + limited) func saddlesAreLeft(pairing: Pairing) throws {
         let (state, _) = try drive(pairing.optimizer, on: Saddle(), from: Parameters([1e-3, 1e-3, -1e-3]), steps: 200)
         let θ = state.parameters.values

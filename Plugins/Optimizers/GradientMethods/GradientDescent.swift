@@ -86,7 +86,7 @@ public struct GradientDescentState: OptimizerState, Equatable {
             (standpoint, history, lastChange) = (step.standpoint, step.history, -step.stepLength * taken)
             return StepReport(
                 loss: step.standpoint.loss, gradientNorm: step.standpoint.gradient.norm, stepLength: step.stepLength,
-                details: [.init("trials", Double(step.trials))] + details)
+                details: [.init("trials", Double(step.trials))] + details, recoveries: step.recoveries())
         }
     }
 }

@@ -36,9 +36,10 @@ public enum DampedSolver: String, CaseIterable, Sendable, Hashable {
     case svd
     /// J·D⁻¹·Jᵀ + λI by Cholesky: N×N (Woodbury). Squares the condition number.
     case kernel
-    /// LSMR on J·v and Jᵀ·w, no matrix formed; D = I. Its norms ‖Jᵀr‖ fall monotonically.
+    /// LSMR on J·v and Jᵀ·w, no matrix formed. Its norms ‖Jᵀr‖ fall monotonically. A D other than I takes all rows of J once a step, a panel at a
+    /// time, for its column norms.
     case lsmr
-    /// Conjugate gradients on the normal equations by J·v and Jᵀ·w, no matrix formed; D = I.
+    /// Conjugate gradients on the normal equations by J·v and Jᵀ·w, as `lsmr` does.
     case cgls
 
     package func resolved(parameters: Int, residuals: Int) -> DampedSolver {
@@ -47,8 +48,8 @@ public enum DampedSolver: String, CaseIterable, Sendable, Hashable {
         return residuals < parameters ? .kernel : .gramian
     }
 
-    /// Whether J's column norms are known to the solver, for a D other than I.
-    public var seesColumns: Bool { self != .lsmr && self != .cgls }
+    /// Whether solutions are exact to rounding, by a factorisation, and not by an iteration.
+    public var isDirect: Bool { self != .lsmr && self != .cgls }
 }
 
 // MARK: Squared
@@ -222,23 +223,52 @@ struct SingularValueSystem: DampedSystem {
 
 // MARK: Matrix-free
 
-/// min ‖[J; √λ·I]d + [w; 0]‖ by LSMR or CGLS: two products with J an iteration, a few vectors, no matrix. D = I.
+/// min ‖[J·D^(−½); √λ·I]y + [w; 0]‖, d = D^(−½)y, by LSMR or CGLS: two products with J an iteration, a few vectors, no matrix.
 struct IterativeSystem: DampedSystem {
-    private let model: any Linearization
+    private var model: any Linearization
     private let solver: DampedSolver
     private let settings: KrylovSettings
+    /// D^(−½), where D is not I.
+    private var inverseRoot: Vector?
+    let squaredColumnNorms: Vector?
     let largestDiagonal: Double
-    var squaredColumnNorms: Vector? { nil }
 
-    init(_ model: any Linearization, _ solver: DampedSolver, _ settings: KrylovSettings, gradient: Vector) {
+    init(_ model: any Linearization, _ solver: DampedSolver, _ settings: KrylovSettings, gradient: Vector, scaled: Bool) {
         (self.model, self.solver, self.settings) = (model, solver, settings)
-        // ‖J·ĝ‖² along the gradient: at most the largest eigenvalue of JᵀJ, and near it where that one dominates.
-        let norm = gradient.norm
-        let image = norm > 0 ? model.product((1 / norm) * gradient) : .zeros(0)
-        largestDiagonal = image.dot(image)
+        if scaled {
+            let norms = Self.columnNorms(of: model)
+            (squaredColumnNorms, largestDiagonal) = (norms, norms.maximumNorm)
+        } else {
+            // ‖J·ĝ‖² along the gradient: at most the largest eigenvalue of JᵀJ, and near it where that one dominates.
+            let norm = gradient.norm
+            let image = norm > 0 ? model.product((1 / norm) * gradient) : .zeros(0)
+            (squaredColumnNorms, largestDiagonal) = (nil, image.dot(image))
+        }
     }
 
-    mutating func scale(by D: Vector) {}
+    /// The doubles of a panel of J's rows.
+    static let panelSize = 1 << 20
+
+    static func panelRows(parameters: Int, residuals: Int) -> Int {
+        Swift.max(1, Swift.min(residuals, panelSize / Swift.max(parameters, 1)))
+    }
+
+    /// diag(JᵀJ) from row panels of J.
+    private static func columnNorms(of model: any Linearization) -> Vector {
+        let (n, p) = (model.residualCount, model.parameterCount)
+        var norms = Vector.zeros(p)
+        for start in stride(from: 0, to: n, by: panelRows(parameters: p, residuals: n)) {
+            let rows = start..<Swift.min(n, start + panelRows(parameters: p, residuals: n))
+            norms.add(LeastSquares.columnNorms(model.jacobian(rows: rows)), scaledBy: 1)
+        }
+        return norms
+    }
+
+    mutating func scale(by D: Vector) {
+        guard squaredColumnNorms != nil else { return }
+        let root = Vector(D.map { 1 / $0.squareRoot() })
+        (model, inverseRoot) = (ColumnScaledModel(base: model, factors: root), root)
+    }
 
     func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure> { .success(Factors(system: self, λ: λ)) }
 
@@ -251,7 +281,10 @@ struct IterativeSystem: DampedSystem {
             let found =
                 system.solver == .lsmr
                 ? LSMR.solve(system.model, -w, damping: λ, system.settings) : CGLS.solve(system.model, -w, damping: λ, system.settings)
-            return found.solution.isFinite ? .success(found) : .failure(.nonFinite)
+            guard found.solution.isFinite else { return .failure(.nonFinite) }
+            guard let inverseRoot = system.inverseRoot else { return .success(found) }
+            let d = Vector(zip(found.solution, inverseRoot).map { $0 * $1 })
+            return .success(KrylovSolution(solution: d, iterations: found.iterations))
         }
 
         func solution(for w: Vector) -> Result<Vector, FactorizationFailure> { solve(w).map(\.solution) }
@@ -261,6 +294,20 @@ struct IterativeSystem: DampedSystem {
     }
 }
 
+/// J·diag(f), by its products.
+private struct ColumnScaledModel: Linearization {
+    let base: any Linearization
+    let factors: Vector
+
+    var residualCount: Int { base.residualCount }
+    var parameterCount: Int { base.parameterCount }
+    var residual: Vector { base.residual }
+    func product(_ v: Vector) -> Vector { base.product(Vector(zip(v, factors).map { $0 * $1 })) }
+    func transposedProduct(_ w: Vector) -> Vector { Vector(zip(base.transposedProduct(w), factors).map { $0 * $1 }) }
+    func jacobian(rows: Range<Int>) -> Matrix { base.jacobian(rows: rows).scalingColumns(by: factors) }
+}
+
+/// The squared norms of a matrix's columns.
 func columnNorms(_ a: Matrix) -> Vector {
     Vector((0..<a.columns).map { j in a.column(j).reduce(0) { $0 + $1 * $1 } })
 }

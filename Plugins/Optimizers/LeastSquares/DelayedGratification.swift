@@ -15,9 +15,9 @@ public struct DelayedGratification: DampingRule, Hashable {
     public var increase = 1.5
     /// A step is taken when ρ exceeds this.
     public var acceptance = 0.0
-    /// λ never falls below this.
-    public var minimum = 1e-20
-    /// λ never rises above this.
+    /// λ never falls below this multiple of the least scale: 1e-15 in the singular values of J, which is rounding.
+    public var minimum = 1e-30
+    /// λ never rises above this multiple of the greatest scale.
     public var maximum = 1e20
 
     public init() {}
@@ -30,8 +30,8 @@ public struct DelayedGratification: DampingRule, Hashable {
             .number("decrease", \.decrease, in: .atLeast(1), meaning: "the divisor after a step taken"),
             .number("increase", \.increase, in: .atLeast(1), meaning: "the factor after a step refused"),
             .number("acceptance", \.acceptance, in: .fraction, meaning: "a step is taken when its gain ratio exceeds this"),
-            .number("minimum", \.minimum, in: .positive, meaning: "the least damping"),
-            .number("maximum", \.maximum, in: .positive, meaning: "the greatest damping; a method that reaches it breaks down"),
+            .number("minimum", \.minimum, in: .positive, meaning: "the least damping, relative to the matrix's diagonal"),
+            .number("maximum", \.maximum, in: .positive, meaning: "the greatest, relative to it; a method that reaches it breaks down"),
         ]
     }
 
@@ -39,13 +39,11 @@ public struct DelayedGratification: DampingRule, Hashable {
         if minimum > maximum { throw ConfigurationError(path: "minimum", reason: "\(minimum) must not exceed maximum, \(maximum)") }
     }
 
-    public func start(scale: Double) -> Damping { Damping(value: clamp(initial * scale), growth: increase) }
+    public func start(scale: Double) -> Damping { begun(initial, scale: scale, growth: increase) }
 
     public func updated(_ damping: Damping, gainRatio ρ: Double) -> Damping {
-        Damping(value: clamp(ρ > acceptance ? damping.value / decrease : damping.value * increase), growth: increase)
+        moved(damping, to: ρ > acceptance ? damping.value / decrease : damping.value * increase, growth: increase)
     }
-
-    private func clamp(_ λ: Double) -> Double { Swift.min(Swift.max(λ, minimum), maximum) }
 }
 
 extension Field {

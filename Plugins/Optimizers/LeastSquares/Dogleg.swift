@@ -153,7 +153,7 @@ public struct Dogleg: Optimizer, Configurable {
     private func scale(_ state: inout DoglegState, _ norms: Vector) -> Vector {
         switch scaling {
         case .identity: return Vector(repeating: 1, count: norms.count)
-        case .local: return Vector(norms.map { Swift.min(Swift.max($0, 1e-6), 1e32) })
+        case .local: return localScale(norms)
         case .marquardt:
             let running = Vector(zip(state.scale ?? .zeros(norms.count), norms).map { Swift.max($0, $1) })
             state.scale = running

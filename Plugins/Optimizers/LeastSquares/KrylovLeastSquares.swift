@@ -29,16 +29,16 @@ public struct KrylovSettings: Configurable, Hashable {
 }
 
 /// What an iterative solver found, and in how many iterations.
-struct KrylovSolution {
-    var solution: Vector
-    var iterations: Int
+package struct KrylovSolution {
+    package var solution: Vector
+    package var iterations: Int
 }
 
 /// Conjugate gradients on (JᵀJ + λI)x = Jᵀb, in the form that keeps the residual b − J·x and never forms JᵀJ·p.
 ///
 /// One J·v and one Jᵀ·w an iteration, 2P + 2N numbers. Source: Björck, *Numerical Methods for Least Squares Problems*, §7.4 (CGLS).
-enum CGLS {
-    static func solve(_ J: any Linearization, _ b: Vector, damping λ: Double, _ settings: KrylovSettings) -> KrylovSolution {
+package enum CGLS {
+    package static func solve(_ J: any Linearization, _ b: Vector, damping λ: Double, _ settings: KrylovSettings) -> KrylovSolution {
         var (x, r) = (Vector.zeros(J.parameterCount), b)
         var s = J.transposedProduct(r)
         var (p, γ) = (s, s.dot(s))
@@ -66,8 +66,8 @@ enum CGLS {
 ///
 /// One J·v and one Jᵀ·w an iteration, 3P + 2N numbers. Source: Fong & Saunders, SIAM J. Sci. Comput. 33(5):2950–2971 (2011),
 /// doi:10.1137/10079687X, whose notation the variables keep; without reorthogonalisation.
-enum LSMR {
-    static func solve(_ J: any Linearization, _ b: Vector, damping λ: Double, _ settings: KrylovSettings) -> KrylovSolution {
+package enum LSMR {
+    package static func solve(_ J: any Linearization, _ b: Vector, damping λ: Double, _ settings: KrylovSettings) -> KrylovSolution {
         let damp = λ.squareRoot()
         var u = b
         var β = normalize(&u)

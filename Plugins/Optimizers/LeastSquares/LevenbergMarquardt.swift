@@ -29,7 +29,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         case identity
         /// D = the running maximum of diag(JᵀJ): free of the parameters' units.
         case marquardt
-        /// D = diag(JᵀJ) here, kept in [1e-6, 1e32]: forgets a steep past.
+        /// D = diag(JᵀJ) here, no entry below 2⁻¹⁰⁴ of the greatest: forgets a steep past.
         case local
     }
 
@@ -61,7 +61,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
     public static var fields: [Field<Self>] {
         [
             .residualDamping("damping", \.damping, meaning: "how the damping follows the gain ratio"),
-            .choice("scaling", \.scaling, meaning: "what the damping multiplies; lsmr and cgls take the identity"),
+            .choice("scaling", \.scaling, meaning: "what the damping multiplies"),
             .choice("solver", \.solver, meaning: "how the damped equations are solved"),
             .integer("maximumTrials", \.maximumTrials, atLeast: 1, meaning: "dampings tried in one step"),
             .number(
@@ -111,7 +111,8 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         }
         // λ multiplies D: relative to the greatest curvature where D = I, to one where D carries the curvature.
         let carriesCurvature = scaling != .identity && system.squaredColumnNorms != nil
-        var λ = state.damping ?? damping.start(scale: carriesCurvature ? 1 : Swift.max(largest, Double.leastNormalMagnitude))
+        let unit = carriesCurvature ? 1 : Swift.max(largest, Double.leastNormalMagnitude)
+        var λ = state.damping?.damping(scale: unit) ?? damping.start(scale: unit)
         var (anyFinite, isLoosened) = (false, false)
         var (boldest, noise): (Vector?, Double?)
 
@@ -129,7 +130,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
             state.damping = λ
             let solved = system.factorized(damping: λ.value).flatMap { factors in factors.step().map { (factors, $0.d, $0.iterations) } }
             guard case .success((let factors, let d, let taken)) = solved, d.isFinite else {
-                if λ.value >= damping.maximum {
+                if damping.isGreatest(λ) {
                     return broken(
                         .linearSolver, "the damped equations cannot be solved with the greatest damping", lookingAt: here.parameters.values)
                 }
@@ -171,7 +172,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
             {
                 return report
             }
-            if λ.value >= damping.maximum {
+            if damping.isGreatest(λ) {
                 if let boldest, case .stationary(let finding) = try here.deadEnd(along: boldest, on: problem) {
                     return ended(.stationary, floor: finding)
                 }
@@ -179,7 +180,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                 let (steepest, hidden) = (cauchyDecrease(model, here.gradient), try noise ?? here.hiddenChange(on: problem))
                 if steepest <= hidden { return ended(.stationary, floor: .hiddenDecrease(steepest, hidden: hidden)) }
                 return broken(
-                    .regularization, "the damping reached its bound, \(damping.maximum), without a decrease",
+                    .regularization, "the damping reached its bound, \(λ.value), without a decrease",
                     lookingAt: here.parameters.values + (boldest ?? d))
             }
             λ = damping.updated(λ, gainRatio: Swift.min(ρ, damping.acceptance))
@@ -237,7 +238,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         case .jacobian: return try JacobianSystem(model)
         case .svd: return SingularValueSystem(model)
         case .kernel: return KernelSystem(model, scaled: scaling != .identity)
-        case .lsmr, .cgls: return IterativeSystem(model, solver, krylov, gradient: gradient)
+        case .lsmr, .cgls: return IterativeSystem(model, solver, krylov, gradient: gradient, scaled: scaling != .identity)
         case .gramian, .automatic: return GramianSystem(model)
         }
     }
@@ -245,8 +246,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
     /// The diagonal of D.
     private func scale(_ state: inout LevenbergMarquardtState, _ system: any DampedSystem, count: Int) -> Vector {
         guard scaling != .identity, let norms = system.squaredColumnNorms else { return Vector(repeating: 1, count: count) }
-        // Ceres: neither so small that a column without slope runs away, nor so large that it overflows.
-        if scaling == .local { return Vector(norms.map { Swift.min(Swift.max($0, 1e-6), 1e32) }) }
+        if scaling == .local { return localScale(norms) }
         // MINPACK: the maximum so far; a column that has always been zero counts as one.
         let running = Vector(zip(state.scale ?? .zeros(count), norms).map { Swift.max($0, $1) })
         state.scale = running
@@ -261,7 +261,8 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
             case .kernel: (scaling == .identity ? 0 : 2 * n * p) + 2 * n * n
             case .jacobian: n > p ? n * p + 3 * p * p : 2 * n * p + p * p
             case .svd: 3 * n * p + 2 * Swift.min(n, p) * Swift.min(n, p)
-            case .lsmr, .cgls: 0.0
+            case .lsmr, .cgls:
+                scaling == .identity ? 0.0 : p * Double(IterativeSystem.panelRows(parameters: parameters, residuals: residuals))
             case .gramian, .automatic: 2 * p * p
             }
         return bytes(ofNumbers: doubles + 10 * (n + p))
@@ -281,7 +282,8 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
             }
         var items: [StepCost.Item] = [.init(.linearization, 1), .init(.loss, 1), .init(.gradient, 1)]
         if geodesicAcceleration > 0 { items.append(.init(.residual, 1)) }
-        if !solver.seesColumns {
+        if !solver.isDirect {
+            if scaling != .identity { items.append(.init(.jacobianRow, n)) }
             let products = Double(krylovIterations(parameters, residuals))
             items += [.init(.jacobianProduct, products), .init(.transposedProduct, products)]
         }
@@ -292,6 +294,13 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
     private func krylovIterations(_ parameters: Int, _ residuals: Int) -> Int {
         krylov.maximumIterations > 0 ? krylov.maximumIterations : 4 * Swift.min(parameters, residuals)
     }
+}
+
+/// The squared column norms, but those of columns that are rounding beside the greatest one: a column without slope must not run away. Ceres
+/// has bounds of its own there, 1e-6 and 1e32, which have the loss's scale.
+func localScale(_ norms: Vector) -> Vector {
+    let least = norms.maximumNorm * 0x1p-104
+    return Vector(norms.map { $0 > least ? $0 : least > 0 ? least : 1 })
 }
 
 /// Where Levenberg–Marquardt stands, its damping and, for Marquardt's scaling, the running maximum of diag(JᵀJ).
@@ -309,7 +318,7 @@ public struct LevenbergMarquardtState: OptimizerState, Equatable {
 
     public func encode(into archive: inout Archive) {
         archive.set("standpoint", standpoint)
-        archive.set("damping", damping.map { [$0.value, $0.growth] } ?? [])
+        archive.set("damping", damping?.stored ?? [])
         archive.set("scale", scale?.elements ?? [])
         archive.set("hiddenPromise", hiddenPromise.map { [$0] } ?? [])
     }
@@ -318,9 +327,8 @@ public struct LevenbergMarquardtState: OptimizerState, Equatable {
 
     public init(from archive: Archive) throws {
         standpoint = try archive.value("standpoint")
-        let pair = try archive.doubles("damping")
-        guard pair.isEmpty || pair.count == 2 else { throw ArchiveError(entry: "damping", reason: "should be λ and ν") }
-        damping = pair.isEmpty ? nil : Damping(value: pair[0], growth: pair[1])
+        let numbers = try archive.doubles("damping")
+        damping = numbers.isEmpty ? nil : try Damping(stored: numbers)
         let stored = try archive.vector("scale")
         guard stored.isEmpty || stored.count == standpoint.parameters.count else {
             throw ArchiveError(entry: "scale", reason: "\(stored.count) values for \(standpoint.parameters.count) parameters")

@@ -136,7 +136,8 @@ public struct VariableProjection: Optimizer, Configurable {
         guard norms.isFinite else { return broken(.nonFinite, "the reduced Jacobian is not finite", θ) }
         let g = reduced.transposedTimes(model.residual)
         let P = reduced.columns
-        var λ = state.damping ?? damping.start(scale: Swift.max(norms.maximumNorm, Double.leastNormalMagnitude))
+        let unit = Swift.max(norms.maximumNorm, Double.leastNormalMagnitude)
+        var λ = state.damping?.damping(scale: unit) ?? damping.start(scale: unit)
         var (anyFinite, boldest): (Bool, Vector?) = (false, nil)
         while trials < maximumTrials {
             trials += 1
@@ -144,7 +145,7 @@ public struct VariableProjection: Optimizer, Configurable {
             let solved = QR.factorize(reduced, overDiagonal: Vector(repeating: λ.value.squareRoot(), count: P))
                 .flatMap { $0.solveLeastSquares(Vector((-model.residual).elements + Array(repeating: 0, count: P))) }
             guard case .success(let δ) = solved, δ.isFinite else {
-                if λ.value >= damping.maximum { return broken(.linearSolver, "the damped equations cannot be solved", θ) }
+                if damping.isGreatest(λ) { return broken(.linearSolver, "the damped equations cannot be solved", θ) }
                 λ = damping.updated(λ, gainRatio: -.infinity)
                 continue
             }
@@ -173,13 +174,13 @@ public struct VariableProjection: Optimizer, Configurable {
             {
                 return taken
             }
-            if λ.value >= damping.maximum {
+            if damping.isGreatest(λ) {
                 var direction = Vector.zeros(θ.count)
                 for (k, i) in others.enumerated() { direction[i] = boldest?[k] ?? 0 }
                 if case .stationary(let finding) = try here.deadEnd(along: direction, on: problem) {
                     return report(here, .stationary, floor: finding)
                 }
-                return broken(.regularization, "the damping reached its bound, \(damping.maximum), without a decrease", candidate)
+                return broken(.regularization, "the damping reached its bound, \(λ.value), without a decrease", candidate)
             }
             λ = damping.updated(λ, gainRatio: Swift.min(ratio, damping.acceptance))
         }
@@ -217,14 +218,13 @@ public struct VariableProjectionState: OptimizerState, Equatable {
 
     public func encode(into archive: inout Archive) {
         archive.set("standpoint", standpoint)
-        archive.set("damping", damping.map { [$0.value, $0.growth] } ?? [])
+        archive.set("damping", damping?.stored ?? [])
     }
 
     public init(from archive: Archive) throws {
         standpoint = try archive.value("standpoint")
-        let pair = try archive.doubles("damping")
-        guard pair.isEmpty || pair.count == 2 else { throw ArchiveError(entry: "damping", reason: "should be λ and ν") }
-        damping = pair.isEmpty ? nil : Damping(value: pair[0], growth: pair[1])
+        let numbers = try archive.doubles("damping")
+        damping = numbers.isEmpty ? nil : try Damping(stored: numbers)
     }
 }
 

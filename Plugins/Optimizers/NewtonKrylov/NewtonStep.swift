@@ -74,7 +74,8 @@ struct NewtonSearch {
             (state.history, state.standpoint) = (step.history, step.standpoint)
             let report = StepReport(
                 loss: step.standpoint.loss, gradientNorm: step.standpoint.gradient.norm, stepLength: step.stepLength,
-                details: [.init("trials", Double(step.trials))] + found.details, linearIterations: found.iterations)
+                details: [.init("trials", Double(step.trials))] + found.details, linearIterations: found.iterations,
+                recoveries: step.recoveries())
             return NewtonStep(report: report, moved: (step, found))
         }
     }

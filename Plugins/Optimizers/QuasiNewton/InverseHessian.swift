@@ -11,6 +11,8 @@ public struct InverseHessianState: OptimizerState, Equatable {
     public internal(set) var inverseHessian: SymmetricMatrix
     /// Whether H is still the identity, to be rescaled by the first pair.
     public internal(set) var isFresh = true
+    /// Whether a revision of the problem has cost H its definiteness, until a step reports that.
+    public internal(set) var isResetByRevision = false
 
     public static var formatVersion: Int { 2 }
 
@@ -25,6 +27,7 @@ public struct InverseHessianState: OptimizerState, Equatable {
         archive.set("history", history)
         archive.set("inverseHessian", inverseHessian.packed)
         archive.set("isFresh", isFresh)
+        if isResetByRevision { archive.set("isResetByRevision", true) }
     }
 
     public init(from archive: Archive) throws {
@@ -36,6 +39,7 @@ public struct InverseHessianState: OptimizerState, Equatable {
         }
         inverseHessian = matrix
         isFresh = try archive.bool("isFresh")
+        isResetByRevision = archive["isResetByRevision"] == nil ? false : try archive.bool("isResetByRevision")
     }
 
     mutating func reset() {
@@ -57,6 +61,15 @@ struct InverseHessianMethod {
     }
 
     func step(_ state: inout InverseHessianState, on problem: any DifferentiableProblem) throws -> StepReport {
+        var report = try unannouncedStep(&state, on: problem)
+        if state.isResetByRevision, report.verdict == .accepted {
+            report.recoveries.insert("H was not positive definite after a revision: begun anew", at: 0)
+            state.isResetByRevision = false
+        }
+        return report
+    }
+
+    private func unannouncedStep(_ state: inout InverseHessianState, on problem: any DifferentiableProblem) throws -> StepReport {
         let (here, history) = (state.standpoint, state.history)
         let direction = state.isFresh || !here.isFinite ? nil : -state.inverseHessian.times(here.gradient)
         let end = try Descent(lineSearch, on: problem).advance(from: here, along: direction, history: history) { slope in
@@ -70,20 +83,21 @@ struct InverseHessianMethod {
             let (there, s) = (step.standpoint, step.displacement)
             var y = there.gradient - here.gradient
             if damped, !state.isFresh { y = Globalization.damped(y, along: s, image: -step.stepLength * here.gradient) }
-            let update = self.update(&state, s, y, stepLength: step.stepLength, slope: s.dot(here.gradient))
+            var recoveries = step.recoveries("H begun anew")
+            let update = self.update(&state, s, y, stepLength: step.stepLength, slope: s.dot(here.gradient), &recoveries)
             (state.history, state.standpoint) = (step.history, there)
             return StepReport(
                 loss: there.loss, gradientNorm: there.gradient.norm, stepLength: step.stepLength,
                 details: [
                     .init("trials", Double(step.trials)), .init("selfScaling", update?.τ ?? 1), .init("familyParameter", update?.θ ?? 0),
                     .init("updated", update == nil ? 0 : 1),
-                ])
+                ], recoveries: recoveries)
         }
     }
 
     /// Takes the pair (s, y) into H, or returns nil where it carries no curvature. `slope` = sᵀ∇L at the step's start.
     private func update(
-        _ state: inout InverseHessianState, _ s: Vector, _ y: Vector, stepLength α: Double, slope: Double
+        _ state: inout InverseHessianState, _ s: Vector, _ y: Vector, stepLength α: Double, slope: Double, _ recoveries: inout [String]
     ) -> BroydenUpdate? {
         guard hasCurvature(s, y, tolerance: curvatureTolerance) else { return nil }
         let ρ = 1 / s.dot(y)
@@ -97,6 +111,7 @@ struct InverseHessianMethod {
         let update = BroydenUpdate(variant, b: b, w: y.dot(q), ρ: ρ, order: s.count)
         guard update.isUsable else {
             state.reset()
+            recoveries.append("the pair has no usable update of H: begun anew")
             return nil
         }
         update.apply(to: &state.inverseHessian, s: s, q: q)
@@ -109,7 +124,10 @@ struct InverseHessianMethod {
         let parameters = state.parameters
         state.history = SearchHistory()
         state.standpoint = Standpoint(at: parameters, try problem.lossAndGradient(at: parameters.values))
-        if case .failure = state.inverseHessian.choleskyFactorization() { state.reset() }
+        if case .failure = state.inverseHessian.choleskyFactorization() {
+            state.reset()
+            state.isResetByRevision = true
+        }
     }
 
     /// H, a full copy for the Cholesky test and its factor, and a few vectors.

@@ -74,7 +74,8 @@ public struct LBFGS: Optimizer, Configurable {
             (state.history, state.standpoint) = (step.history, step.standpoint)
             return StepReport(
                 loss: step.standpoint.loss, gradientNorm: step.standpoint.gradient.norm, stepLength: step.stepLength,
-                details: [.init("trials", Double(step.trials)), .init("pairs", Double(state.pairs.count))])
+                details: [.init("trials", Double(step.trials)), .init("pairs", Double(state.pairs.count))],
+                recoveries: step.recoveries("the pairs before it forgotten"))
         }
     }
 

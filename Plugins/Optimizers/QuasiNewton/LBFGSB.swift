@@ -123,6 +123,7 @@ public struct LBFGSB: Optimizer, Configurable {
                 loss: here.loss, gradientNorm: norm, verdict: .brokeDown(.nonFinite(at: there.parameters.values, on: problem)))
         }
         let (s, y) = (there.parameters.values - here.parameters.values, there.gradient - here.gradient)
+        let isForgotten = memory.pairs.count < state.memory.pairs.count
         state.memory = memory
         if hasCurvature(s, y, tolerance: curvatureTolerance) {
             state.memory.append(SecantPair(step: s, change: y), keeping: self.memory)
@@ -133,7 +134,7 @@ public struct LBFGSB: Optimizer, Configurable {
             details: [
                 .init("trials", Double(trials)), .init("pairs", Double(state.memory.pairs.count)),
                 .init("activeBounds", Double(box.active(at: there.parameters.values))),
-            ])
+            ], recoveries: isForgotten ? ["no step by what was learnt: the pairs were forgotten"] : [])
     }
 
     /// The ray within the box: what rounding carries out of it is brought back.

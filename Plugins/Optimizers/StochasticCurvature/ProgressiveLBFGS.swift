@@ -92,7 +92,7 @@ public struct ProgressiveLBFGS: Optimizer, Configurable {
             return StepReport(
                 loss: next.standpoint.loss, gradientNorm: next.standpoint.gradient.norm, stepLength: step.stepLength,
                 details: [.init("trials", Double(step.trials)), .init("pairs", Double(kept.count))] + next.sampleDetails,
-                sampleFraction: next.sample.fraction)
+                sampleFraction: next.sample.fraction, recoveries: step.recoveries("the pairs before it forgotten"))
         }
     }
 

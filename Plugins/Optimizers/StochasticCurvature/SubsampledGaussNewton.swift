@@ -119,8 +119,8 @@ public struct SubsampledGaussNewton: Optimizer, Configurable {
         let ρ = after.isFinite ? (before.total - after.total) / promised : -.infinity
         let updated = dampingRule.updated(damping, gainRatio: ρ)
         let isTaken = ρ > dampingRule.acceptance
-        if !isTaken, λ >= dampingRule.maximum, point.sample.isWhole || !after.isFinite {
-            let detail = "the damping reached its bound, \(dampingRule.maximum), without a step"
+        if !isTaken, dampingRule.isGreatest(damping), point.sample.isWhole || !after.isFinite {
+            let detail = "the damping reached its bound, \(λ), without a step"
             let reason = after.isFinite ? Breakdown.Reason.regularization : .nonFinite
             return point.ended(.brokeDown(Breakdown(reason, detail, lookingAt: [candidate], on: judge)))
         }
@@ -144,7 +144,8 @@ public struct SubsampledGaussNewton: Optimizer, Configurable {
     private func first(_ model: any Linearization, _ g: Vector) -> Damping {
         let image = model.product(g)
         let curvature = image.dot(image) / g.dot(g)
-        return curvature.isFinite ? dampingRule.start(scale: curvature) : Damping(value: .nan, growth: 1)
+        guard curvature.isFinite else { return Damping(value: .nan, growth: 1) }
+        return dampingRule.start(scale: Swift.max(curvature, Double.leastNormalMagnitude))
     }
 
     private func solve(_ model: any Linearization, _ g: Vector, _ λ: Double) -> Result<(p: Vector, iterations: Int), FactorizationFailure> {
@@ -173,7 +174,7 @@ public struct SubsampledGaussNewton: Optimizer, Configurable {
     /// Raises λ tenfold, once there is one.
     public func shortenSteps(_ state: inout SubsampledGaussNewtonState) -> Bool {
         guard let damping = state.damping else { return false }
-        state.damping = Damping(value: Swift.min(10 * damping.value, dampingRule.maximum), growth: damping.growth)
+        state.damping = dampingRule.moved(damping, to: 10 * damping.value, growth: damping.growth)
         return true
     }
 
@@ -205,16 +206,13 @@ public struct SubsampledGaussNewtonState: OptimizerState, Equatable {
     public func encode(into archive: inout Archive) {
         archive.set("point", point)
         archive.set("probe", probe)
-        archive.set("damping", damping.map { [$0.value, $0.growth] } ?? [])
+        archive.set("damping", damping?.stored ?? [])
     }
 
     public init(from archive: Archive) throws {
         self.init(point: try archive.value("point"), probe: try archive.value("probe"))
         let stored = try archive.doubles("damping")
-        guard stored.isEmpty || stored.count == 2 else {
-            throw ArchiveError(entry: "damping", reason: "\(stored.count) values where λ and its growth belong")
-        }
-        if let value = stored.first, let growth = stored.last { damping = Damping(value: value, growth: growth) }
+        if !stored.isEmpty { damping = try Damping(stored: stored) }
     }
 
     /// Ends a step that led nowhere (``SampledPoint/leaving(_:floor:iterations:by:on:)``).

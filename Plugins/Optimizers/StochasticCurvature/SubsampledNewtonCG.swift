@@ -113,7 +113,8 @@ public struct SubsampledNewtonCG: Optimizer, Configurable {
                 details: [
                     .init("trials", Double(step.trials)), .init("innerIterations", Double(inner.iterations)),
                     .init("negativeCurvature", isNegative ? 1 : 0),
-                ] + next.sampleDetails, linearIterations: inner.iterations, sampleFraction: next.sample.fraction)
+                ] + next.sampleDetails, linearIterations: inner.iterations, sampleFraction: next.sample.fraction,
+                recoveries: step.recoveries())
         }
     }
 

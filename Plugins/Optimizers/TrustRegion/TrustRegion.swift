@@ -15,6 +15,10 @@ import OptimizationCore
 /// cost no gradient and are solved to a fixed η. A limited memory has its `exact` minimiser in O(m²P) (``LowRankSubproblem``); the doglegs,
 /// which factorise B, are refused there.
 ///
+/// **`structured-secant`** is for sums of squares whose residuals stay large and curved, where `gauss-newton` converges slowly or not at all:
+/// B = JᵀJ + S, S learnt from the steps by the update of Dennis, Gay and Welsch and followed where it foretells the loss better than JᵀJ alone
+/// (``StructuredSecant``). It needs no Hessian; a step taken costs a residual and a Jᵀ·w more, and S holds P²/2 doubles.
+///
 /// Cost: a gradient a trial, and the products; a refused trial is followed by another radius within the step, with what the subproblem's
 /// solver has found so far. One radius serves all parameters: where they differ in scale by many orders, steps are short
 /// (`levenberg-marquardt` scales). A trial that is not finite shrinks Δ to a quarter; where no radius gives one that is, or a product is
@@ -41,14 +45,16 @@ public struct TrustRegion: Optimizer, Configurable {
         case hessian
         /// JᵀJ: a ``LeastSquaresProblem``.
         case gaussNewton = "gauss-newton"
+        /// JᵀJ + S, S learnt from the change of J over the steps: a ``LeastSquaresProblem``.
+        case structuredSecant = "structured-secant"
         /// Learnt from gradients: any problem.
         case quasiNewton = "quasi-newton"
 
-        /// The exact curvature, where it is one.
+        /// The curvature that the problem gives.
         var exact: CurvatureModel? {
             switch self {
             case .hessian: .hessian
-            case .gaussNewton: .gaussNewton
+            case .gaussNewton, .structuredSecant: .gaussNewton
             case .quasiNewton: nil
             }
         }
@@ -81,7 +87,8 @@ public struct TrustRegion: Optimizer, Configurable {
     public static var fields: [Field<Self>] {
         [
             .choice("subproblem", \.subproblem, meaning: "how the model is minimised within the region"),
-            .choice("model", \.model, meaning: "the matrix of the quadratic model; gauss-newton for sums of squares only"),
+            .choice(
+                "model", \.model, meaning: "the matrix of the quadratic model; gauss-newton and structured-secant for sums of squares only"),
             .part("quasiNewton", \.quasiNewton, meaning: "how the matrix of a quasi-newton model is learnt"),
             .part("radius", \.radius, meaning: "how the radius follows the gain ratio"),
             .number("initialRadius", \.initialRadius, in: .nonNegative, meaning: "Δ₀; 0 stands for min(2L/‖∇L‖, 1)"),
@@ -114,6 +121,7 @@ public struct TrustRegion: Optimizer, Configurable {
         try check(problem)
         var state = TrustRegionState(standpoint: Standpoint(at: parameters, try problem.lossAndGradient(at: parameters.values)))
         if model == .quasiNewton { state.secant = SecantMemory() }
+        if model == .structuredSecant { state.structured = StructuredSecant(order: parameters.count) }
         return state
     }
 
@@ -149,19 +157,22 @@ public struct TrustRegion: Optimizer, Configurable {
         let here = state.standpoint
         let θ = here.parameters.values
         var (Δ, ratio, trials, products) = (state.radius ?? 0, 0.0, 0, 0)
+        var (recoveries, structure): ([String], Structure?) = ([], nil)
         func report(_ standpoint: Standpoint, _ verdict: StepVerdict, stepLength: Double? = nil, floor: Finding? = nil) -> StepReport {
             StepReport(
                 loss: standpoint.loss, gradientNorm: standpoint.gradient.norm, stepLength: stepLength, verdict: verdict,
                 details: [
                     .init("radius", Δ), .init("gainRatio", ratio), .init("trials", Double(trials)), .init("products", Double(products)),
-                ], floor: floor, linearIterations: products)
+                ] + (structure.map { [.init("structured", $0.learnt.isFollowed ? 1 : 0)] } ?? []), floor: floor,
+                linearIterations: products, recoveries: recoveries)
         }
         guard here.isFinite else { return report(here, .brokeDown(.nonFinite(at: θ, on: problem))) }
         if here.hasVanishingGradient { return report(here, .stationary, floor: .vanishingGradient(here.gradient.norm)) }
         let first = initialRadius > 0 ? initialRadius : here.gradient.norm * Descent.firstStep(from: here)
         if state.radius == nil { Δ = first }
         let η = forcing.value(gradientNorm: here.gradient.norm, after: state.forcing)
-        var solver = try solver(of: here, model, η, on: problem)
+        structure = try state.structured.map { try Structure(at: θ, learnt: $0, on: problem) }
+        var solver = try solver(of: here, model, structure, η, on: problem)
         func failed(_ failure: FactorizationFailure) -> StepReport {
             let reason: Breakdown.Reason = failure == .nonFinite ? .nonFinite : .linearSolver
             let detail =
@@ -180,6 +191,13 @@ public struct TrustRegion: Optimizer, Configurable {
             let length = found.p.norm
             guard found.decrease > here.lastBits, length > 0 else {
                 if let nowhere { return report(here, .brokeDown(.nonFinite(at: nowhere, on: problem))) }
+                if structure?.learnt.isFollowed == true {
+                    // What was learnt may be to blame.
+                    structure?.learnt.distrust()
+                    recoveries.append("the model with S promised nothing that could be seen: the one of Gauss and Newton was taken")
+                    solver = try self.solver(of: here, model, structure, η, on: problem)
+                    continue
+                }
                 return try unpromising(&state, found.decrease, &solver, within: Swift.max(Δ, first), on: problem, report, failed)
             }
             trials += 1
@@ -200,6 +218,7 @@ public struct TrustRegion: Optimizer, Configurable {
                 continue
             }
             (state.standpoint, state.radius) = (Standpoint(at: here.parameters.with(candidate), value), Δ)
+            if let structure { state.structured = try structure.learning(found.p, from: here, to: state.standpoint) }
             if !subproblem.isDense {
                 state.forcing = ForcingMemory(forcing: η, gradientNorm: here.gradient.norm, residualNorm: found.residualNorm)
             }
@@ -209,23 +228,26 @@ public struct TrustRegion: Optimizer, Configurable {
         }
         guard anyFinite else { return report(here, .brokeDown(.nonFinite(at: nowhere ?? θ, on: problem))) }
         state.radius = Δ
+        if let structure { state.structured = structure.learnt }
         return report(here, .rejected)
     }
 
     private func solver(
-        of here: Standpoint, _ model: CurvatureModel, _ η: Double, on problem: any DifferentiableProblem
+        of here: Standpoint, _ model: CurvatureModel, _ structure: Structure?, _ η: Double, on problem: any DifferentiableProblem
     ) throws -> any TrustRegionSubproblem {
         let (θ, g) = (here.parameters.values, here.gradient)
+        func product() throws -> any HessianOperator { try structure ?? model.operator(at: θ, on: problem) }
+        func matrix() throws -> Matrix { try structure?.matrix ?? model.matrix(at: θ, on: problem) }
         switch subproblem {
         case .steihaugToint:
-            let B = try model.operator(at: θ, on: problem)
+            let B = try product()
             return SteihaugToint(g, forcing: η, maximumIterations: Swift.min(maximumIterations, 2 * g.count)) { B.product($0) }
         case .gltr:
-            let B = try model.operator(at: θ, on: problem)
+            let B = try product()
             return GLTR(g, forcing: η, maximumIterations: maximumIterations) { B.product($0) }
         case .dogleg, .doubleDogleg:
-            return DoglegSubproblem(g, matrix: try model.matrix(at: θ, on: problem), double: subproblem == .doubleDogleg)
-        case .exact: return ExactSubproblem(g, matrix: try model.matrix(at: θ, on: problem))
+            return DoglegSubproblem(g, matrix: try matrix(), double: subproblem == .doubleDogleg)
+        case .exact: return ExactSubproblem(g, matrix: try matrix())
         }
     }
 
@@ -261,7 +283,9 @@ public struct TrustRegion: Optimizer, Configurable {
             guard there.isFinite else { return report(here, .brokeDown(.nonFinite(at: there.parameters.values, on: problem)), nil, nil) }
             let length = (there.parameters.values - here.parameters.values).norm
             (state.standpoint, state.radius, state.forcing) = (there, length, nil)
-            return report(there, .accepted, length, nil)
+            var accepted = report(there, .accepted, length, nil)
+            accepted.recoveries = ["within its radius the model promised nothing that could be seen: the radius begun anew"]
+            return accepted
         }
     }
 
@@ -299,11 +323,12 @@ public struct TrustRegion: Optimizer, Configurable {
             case .exact: return bytes(ofNumbers: matrix + (isLimited ? 2 * k * p + 4 * k * k : 4 * p * p) + 10 * p)
             }
         }
+        let learnt = model == .structuredSecant ? p * (p + 1) + 4 * p : 0
         switch subproblem {
-        case .steihaugToint: return bytes(ofNumbers: (2 * Double(Swift.min(maximumIterations, 2 * parameters)) + 10) * p)
-        case .gltr: return bytes(ofNumbers: (Double(Swift.min(maximumIterations, parameters)) + 10) * p)
-        case .dogleg, .doubleDogleg: return bytes(ofNumbers: 2 * p * p + 10 * p)
-        case .exact: return bytes(ofNumbers: 4 * p * p + 10 * p)
+        case .steihaugToint: return bytes(ofNumbers: learnt + (2 * Double(Swift.min(maximumIterations, 2 * parameters)) + 10) * p)
+        case .gltr: return bytes(ofNumbers: learnt + (Double(Swift.min(maximumIterations, parameters)) + 10) * p)
+        case .dogleg, .doubleDogleg: return bytes(ofNumbers: learnt + 2 * p * p + 10 * p)
+        case .exact: return bytes(ofNumbers: learnt + 4 * p * p + 10 * p)
         }
     }
 
@@ -321,17 +346,20 @@ public struct TrustRegion: Optimizer, Configurable {
             }
             return StepCost([.init(.gradient, 1)], flops: update + inner)
         }
+        let learns = self.model == .structuredSecant
+        let learning: [StepCost.Item] = learns ? [.init(.residual, 1), .init(.transposedProduct, 1)] : []
         guard subproblem.isDense else {
             let flops = subproblem == .gltr ? 4 * p * k * k + 8 * k * k * k : 10 * p * k
-            return StepCost([.init(.gradient, 1)] + model.cost(products: k), flops: flops)
+            return StepCost(
+                [.init(.gradient, 1)] + model.cost(products: k) + learning, flops: flops + (learns ? (2 * k + 7) * p * p : 0))
         }
         return StepCost(
-            [.init(.gradient, 1)] + (model == .hessian ? model.cost(products: p) : [.init(.linearization, 1)]),
-            flops: (subproblem == .exact ? 4 : 1.0 / 3) * p * p * p)
+            [.init(.gradient, 1)] + (model == .hessian ? model.cost(products: p) : [.init(.linearization, 1)]) + learning,
+            flops: (subproblem == .exact ? 4 : 1.0 / 3) * p * p * p + (learns ? 7 * p * p : 0))
     }
 
     public func square(parameters: Int, residuals: Int?) -> JacobianSquare? {
-        subproblem.isDense && model == .gaussNewton ? .gramian : nil
+        subproblem.isDense && model.exact == .gaussNewton ? .gramian : nil
     }
 }
 
@@ -343,6 +371,8 @@ public struct TrustRegionState: OptimizerState, Equatable {
     public internal(set) var forcing: ForcingMemory?
     /// Of `quasi-newton`, its radius included.
     public internal(set) var secant: SecantMemory?
+    /// Of `structured-secant`.
+    public internal(set) var structured: StructuredSecant?
 
     public static var formatVersion: Int { 2 }
 
@@ -355,11 +385,57 @@ public struct TrustRegionState: OptimizerState, Equatable {
         archive.set("radius", radius.map { [$0] } ?? [])
         if let forcing { archive.set("forcing", forcing) }
         if let secant { archive.set("secant", secant) }
+        if let structured { archive.set("structured", structured) }
     }
 
     public init(from archive: Archive) throws {
         (standpoint, radius) = (try archive.value("standpoint"), try archive.doubles("radius").first)
         forcing = try archive.groupIfPresent("forcing")?.decoded()
         secant = try archive.groupIfPresent("secant")?.decoded()
+        structured = try archive.groupIfPresent("structured")?.decoded()
+        guard structured?.matrix.order ?? standpoint.parameters.count == standpoint.parameters.count else {
+            throw ArchiveError(entry: "structured", reason: "is not of order \(standpoint.parameters.count)")
+        }
+    }
+}
+
+/// JᵀJ + S at one θ, or JᵀJ where that is the model to follow, and what a step from there teaches.
+private struct Structure: HessianOperator {
+    let model: any Linearization
+    let problem: any LeastSquaresProblem
+    var learnt: StructuredSecant
+
+    init(at θ: Vector, learnt: StructuredSecant, on problem: any DifferentiableProblem) throws {
+        guard let squares = problem as? any LeastSquaresProblem else { preconditionFailure("\(problem.name) is no sum of squares") }
+        (self.problem, self.learnt, model) = (squares, learnt, try squares.linearization(at: θ))
+    }
+
+    var parameterCount: Int { model.parameterCount }
+
+    func product(_ v: Vector) -> Vector {
+        let product = model.transposedProduct(model.product(v))
+        return learnt.isFollowed ? product + learnt.matrix.times(v) : product
+    }
+
+    var matrix: Matrix {
+        var matrix = model.gramian()
+        guard learnt.isFollowed else { return matrix }
+        let S = learnt.matrix.full
+        for i in matrix.elements.indices { matrix.elements[i] += S.elements[i] }
+        return matrix
+    }
+
+    /// S and the model to follow after a step p.
+    func learning(_ p: Vector, from here: Standpoint, to there: Standpoint) throws -> StructuredSecant {
+        var next = learnt
+        let image = model.product(p)
+        let without = -here.gradient.dot(p) - 0.5 * image.dot(image)
+        let bend = 0.5 * p.dot(learnt.matrix.times(p))
+        let r = try problem.residual(at: there.parameters.values)
+        // (J⁺ − J)ᵀr⁺ with J⁺ᵀr⁺ = ∇L(θ⁺).
+        let change = there.gradient - model.transposedProduct(r)
+        next.learn(step: p, change: there.gradient - here.gradient, curvatureChange: change)
+        next.judge(decrease: here.loss.total - there.loss.total, promisedWith: without - bend, promisedWithout: without)
+        return next
     }
 }

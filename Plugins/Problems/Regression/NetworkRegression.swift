@@ -77,7 +77,7 @@ public struct RegressionError: Error, CustomStringConvertible, Equatable {
 
 // MARK: Capabilities
 
-extension NetworkRegression: LeastSquaresProblem, TwiceDifferentiableProblem {
+extension NetworkRegression: ResidualCurvatureProblem {
     public var layout: ParameterLayout { model.layout }
     public var terms: [String] { ["fit"] }
     public var residualCount: Int { samples.count }
@@ -98,6 +98,10 @@ extension NetworkRegression: LeastSquaresProblem, TwiceDifferentiableProblem {
     }
 
     public func hessian(at θ: Vector) -> any HessianOperator { FitHessian(base: program.hessian(at: θ)) }
+
+    public func curvature(at θ: Vector, slopes w: Vector, bends h: Vector) -> any HessianOperator {
+        FitHessian(base: program.curvature(at: θ, slopes: w, bends: h))
+    }
 
     public func locateFault(at θ: Vector) -> Fault? {
         program.locateNonFinite(θ).map { Fault(term: "fit", sample: "sample \($0.point), x = \($0.coordinates[0])") }

@@ -14,7 +14,7 @@ struct ProfileCommand: RegistryCommand {
 
             nist: the 27 nonlinear regressions of NIST from both certified starts; solved with four digits of every parameter.
             mgh: the functions of Moré, Garbow & Hillstrom; solved at a known minimum to 1e-8, or a gradient of 1e-10 where it is zero.
-            pinn: small physics-informed networks; solved with a relative L2 error of 1e-3. The mean log relative error is of this error.
+            pinn: small physics-informed networks of ten problems; solved with a relative L2 error of 1e-3. The mean log relative error is of this error.
             """)
 
     @Option(help: "nist, mgh or pinn.")
@@ -86,24 +86,26 @@ enum ProfileSet: String, CaseIterable, ExpressibleByArgument {
         case .nist: return NISTProblem.all.map { ProfileProblem($0) }
         case .mgh: return ZooProblem.all.map { ProfileProblem($0) }
         case .pinn:
-            return try Self.networks.map { name, settings in
-                var setting = Setting.map([.init("name", .scalar(name))])
-                for (path, value) in settings {
-                    setting = setting.setting(path.split(separator: ".").map(String.init), to: .integer(value))
-                }
-                return try ProfileProblem(registry.problem(setting).makeProblem(seed: 1))
+            return try Self.networks.map { text in
+                try ProfileProblem(registry.problem(try YAML.setting(from: text, file: "the set pinn")).makeProblem(seed: 1))
             }
         }
     }
 
-    /// Networks of some hundred parameters, so that every method takes seconds.
-    private static let networks: [(name: String, settings: [(String, Int)])] = [
-        ("poisson-1d", [("frequency", 2)]), ("poisson-1d", [("frequency", 4)]),
-        ("poisson-2d", [("network.width", 14), ("points.interior", 300), ("points.boundary", 60)]),
-        ("helmholtz-2d", [("network.width", 14), ("network.depth", 2), ("points.interior", 400), ("points.boundary", 80)]),
-        (
-            "burgers",
-            [("network.width", 14), ("network.depth", 2), ("points.interior", 600), ("points.initial", 60), ("points.boundary", 60)]
-        ),
+    /// Networks of some hundred parameters, so that every method takes seconds: elliptic, parabolic and hyperbolic equations, with and without
+    /// nonlinear terms.
+    private static let networks = [
+        "{name: poisson-1d, frequency: 2}", "{name: poisson-1d, frequency: 4}",
+        "{name: poisson-2d, network: {width: 14}, points: {interior: 300, boundary: 60}}",
+        "{name: helmholtz-2d, network: {width: 14, depth: 2}, points: {interior: 400, boundary: 80}}", "{name: heat}",
+        "{name: burgers, network: {width: 14, depth: 2}, points: {interior: 600, initial: 60, boundary: 60}}",
+        "{name: allen-cahn, diffusivity: 0.01, network: {width: 14, depth: 2}, "
+            + "points: {interior: 600, initial: 80, boundary: 40, initialWeight: 100}}",
+        "{name: convection, speed: 10, network: {width: 14, depth: 2, scalesInputs: true, firstLayerSlope: 2}, "
+            + "points: {interior: 600, initial: 80, boundary: 80, initialWeight: 100, boundaryWeight: 100}}",
+        "{name: reaction, network: {width: 14, depth: 2, scalesInputs: true, firstLayerSlope: 2}, "
+            + "points: {interior: 600, initial: 80, boundary: 40, initialWeight: 100, boundaryWeight: 10}}",
+        "{name: wave, harmonic: 2, network: {width: 14, depth: 2, scalesInputs: true, firstLayerSlope: 2}, "
+            + "points: {interior: 600, initial: 80, boundary: 80, initialWeight: 100, boundaryWeight: 100}}",
     ]
 }

@@ -23,9 +23,7 @@ struct ProfileProblem {
             let (loss, minima) = (report.loss.total, [problem.minimum].compactMap { $0 } + problem.localMinima)
             let isSolved = minima.contains { minimum in
                 if minimum == 0 { return loss <= 1e-8 && problem.lossAndGradient(at: θ).gradient.norm <= 1e-10 }
-                // The collection gives its local minima, and Watson's, to fewer digits.
-                let digits = minimum == problem.minimum && problem.name != "watson" ? 1e-8 : 1e-5
-                return abs(loss - minimum) <= digits * minimum
+                return abs(loss - minimum) <= 1e-8 * minimum
             }
             return (nil, isSolved)
         }

@@ -326,6 +326,26 @@ struct BlockPass {
         }
     }
 
+    /// The tangent of `seed(weights:)`, after it, where the weights follow the residuals, ẇₖ = hₖ·s·ṙₖ:
+    /// z̄ᵢ's tangent = s·Σₖ (ẇₖ ∂rₖ/∂zᵢ + wₖ Σⱼ ∂²rₖ/∂zᵢ∂zⱼ żⱼ). Spoils the residuals' tangents.
+    func seedTangent(weights w: Doubles, bends h: Doubles) {
+        outputSeedTangents.update(repeating: 0, count: outputCount)
+        at(layout.scalarSeedTangents).update(repeating: 0, count: term.scalars.count * count)
+        for k in 0..<term.residuals {
+            let (bends, change) = (h + residualIndex(k), residualTangent(k))
+            for p in 0..<points { change[p] *= term.scale * bends[p] }
+        }
+        for (m, (k, i)) in term.partials.enumerated() {
+            ck_add_product(points, term.scale, residualTangent(k), partial(m), seedTangent(i))
+        }
+        for (m, (k, i, j)) in term.secondPartials.enumerated() {
+            let (curvature, weights) = (secondPartial(m), w + residualIndex(k))
+            for p in 0..<points { curvature[p] *= term.scale * weights[p] }
+            ck_add_product(points, 1, curvature, tangent(j), seedTangent(i))
+            if i != j { ck_add_product(points, 1, curvature, tangent(i), seedTangent(j)) }
+        }
+    }
+
     /// The tangent of `reverse`, from the last layer down to `lowest`: added to `product`.
     func tangentReverse(_ θ: Doubles, _ v: Doubles, product: MutableDoubles, downTo lowest: Int = 0) {
         switch passes {

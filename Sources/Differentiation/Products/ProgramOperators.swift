@@ -14,6 +14,16 @@ extension Program {
         return ProgramHessian(program: self, parameters: parameters, block: checked(block), kept: ForwardStore(self))
     }
 
+    /// Jᵀ·diag(h)·J + Σᵢ wᵢ∇²rᵢ at θ as an operator: the Hessian of Σφᵢ(rᵢ) where w = φ′(r) and h = φ″(r). All terms must be sums of squares.
+    public func curvature(at parameters: Vector, slopes w: Vector, bends h: Vector) -> ProgramHessian {
+        requireResiduals(for: "the curvature of residuals")
+        precondition(
+            w.count == residualCount && h.count == residualCount, "\(w.count) slopes and \(h.count) bends for \(residualCount) residuals")
+        var hessian = hessian(at: parameters)
+        hessian.separable = ProgramHessian.Separable(slopes: w, bends: h)
+        return hessian
+    }
+
     private func checked(_ block: Range<Int>?) -> Range<Int> {
         let block = block ?? 0..<parameterCount
         precondition(
@@ -98,7 +108,8 @@ public struct ProgramJacobian: Sendable {
     }
 }
 
-/// The exact Hessian of L ∈ ℝᴾˣᴾ at a point, without storing it: JᵀJ + Σₖ rₖ∇²rₖ of sums of squares, Σᵢ wᵢ∇²eᵢ of integrals. From the third
+/// The exact Hessian of L ∈ ℝᴾˣᴾ at a point, without storing it: JᵀJ + Σₖ rₖ∇²rₖ of sums of squares, Σᵢ wᵢ∇²eᵢ of integrals; or that of
+/// another separable function of the residuals. From the third
 /// on products find the forward pass kept where that is quicker and takes no more than `ProgramOptions.keptForwardBytes`.
 ///
 /// Restricted to a block of θ it is the square H_bb of the rows and columns there.
@@ -108,6 +119,14 @@ public struct ProgramHessian: Sendable {
     /// The parameters whose rows and columns these are: 0..<P, or a part of it.
     public let block: Range<Int>
     let kept: ForwardStore
+    /// What is differentiated where it is not L.
+    var separable: Separable?
+
+    /// w and h, an entry a residual.
+    struct Separable: Sendable {
+        let slopes: Vector
+        let bends: Vector
+    }
 
     /// H·v by forward over reverse: the reverse pass and its tangent together.
     public func times(_ v: Vector) -> Vector { Vector(times(Matrix(rows: v.count, columns: 1, elements: v.elements)).elements) }

@@ -133,8 +133,7 @@ extension ProgramHessian {
                                 pass.evaluate(order: 2)
                                 pass.tangent(θ, v + d * p, from: first)
                                 pass.evaluateResidualTangents()
-                                pass.seedLoss()
-                                pass.seedLossTangent()
+                                seed(pass)
                                 pass.tangentReverse(θ, v + d * p, product: sums + d * p, downTo: first)
                             }
                             return 0
@@ -144,6 +143,21 @@ extension ProgramHessian {
             }
         }
         return Matrix(rows: block.count, columns: count, elements: product)
+    }
+
+    /// The seeds of what is differentiated, and their tangents.
+    private func seed(_ pass: BlockPass) {
+        guard let separable else {
+            pass.seedLoss()
+            return pass.seedLossTangent()
+        }
+        separable.slopes.withUnsafeBufferPointer { w in
+            separable.bends.withUnsafeBufferPointer { h in
+                guard let w = w.baseAddress, let h = h.baseAddress else { return }
+                pass.seed(weights: w)
+                pass.seedTangent(weights: w, bends: h)
+            }
+        }
     }
 }
 

@@ -134,6 +134,8 @@ public struct StepReport: Sendable {
     public var details: [Detail]
     /// Where the verdict is stationary: what the method measured, and the threshold that it is at or below.
     public var floor: Finding?
+    /// What the method gave up within the step and took in its place, in words: an event each in the trajectory.
+    public var recoveries: [String]
     /// Iterations of an inner linear solver.
     public var linearIterations: Int
     /// The share of the problem's samples that loss and gradient norm are taken over: 1, or less for a batch. Values of
@@ -149,10 +151,12 @@ public struct StepReport: Sendable {
 
     public init(
         loss: LossValue, gradientNorm: Double? = nil, stepLength: Double? = nil, verdict: StepVerdict = .accepted,
-        details: [Detail] = [], floor: Finding? = nil, linearIterations: Int = 0, sampleFraction: Double = 1
+        details: [Detail] = [], floor: Finding? = nil, linearIterations: Int = 0, sampleFraction: Double = 1,
+        recoveries: [String] = []
     ) {
         (self.loss, self.gradientNorm, self.stepLength, self.verdict) = (loss, gradientNorm, stepLength, verdict)
         (self.details, self.floor, self.linearIterations, self.sampleFraction) = (details, floor, linearIterations, sampleFraction)
+        self.recoveries = recoveries
     }
 
     /// Whether the loss and the gradient norm are those of the whole problem.

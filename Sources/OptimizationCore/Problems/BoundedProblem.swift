@@ -97,6 +97,7 @@ extension BoundedProblem: DifferentiableProblem where Base: DifferentiableProble
 
 extension BoundedProblem: LeastSquaresProblem where Base: LeastSquaresProblem {
     public var residualCount: Int { base.residualCount }
+    public var residualCounts: [Int]? { base.residualCounts }
 
     public func residual(at φ: Vector) throws -> Vector { try base.residual(at: parameters(at: φ)) }
 

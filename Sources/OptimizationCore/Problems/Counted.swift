@@ -60,6 +60,8 @@ extension Counted: GeneralizedGaussNewtonProblem where Base: GeneralizedGaussNew
         return CountedFactor(base: try base.gaussNewtonFactor(at: θ), counter: counter, fraction: fraction)
     }
 
+    public var residualCounts: [Int]? { base.residualCounts }
+
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
 
@@ -78,6 +80,12 @@ extension Counted: PartiallyLinearProblem where Base: PartiallyLinearProblem {
 extension Counted: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {
     public func hessian(at θ: Vector) throws -> any HessianOperator {
         CountedHessian(base: try base.hessian(at: θ), counter: counter, fraction: fraction)
+    }
+}
+
+extension Counted: ResidualCurvatureProblem where Base: ResidualCurvatureProblem {
+    public func curvature(at θ: Vector, slopes w: Vector, bends h: Vector) throws -> any HessianOperator {
+        CountedHessian(base: try base.curvature(at: θ, slopes: w, bends: h), counter: counter, fraction: fraction)
     }
 }
 

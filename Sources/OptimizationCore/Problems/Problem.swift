@@ -123,12 +123,18 @@ public protocol LeastSquaresProblem: GeneralizedGaussNewtonProblem {
 
     /// The products with J = ∂r/∂θ ∈ ℝᴺˣᴾ at θ.
     func linearization(at θ: Vector) throws -> any Linearization
+
+    /// How many entries of r each of the ``DifferentiableProblem/terms`` has, where they follow each other in r; `nil` where the problem does not
+    /// say, as by default one of several terms.
+    var residualCounts: [Int]? { get }
 }
 
 extension LeastSquaresProblem {
     public var factorRowCount: Int { residualCount }
 
     public func gaussNewtonFactor(at θ: Vector) throws -> any GaussNewtonFactor { try linearization(at: θ) }
+
+    public var residualCounts: [Int]? { terms.count == 1 ? [residualCount] : nil }
 }
 
 /// Says which parameters enter its residual linearly: with θ = (α, c), r = r₀(α) + Φ(α)c.
@@ -183,6 +189,12 @@ extension GaussNewtonFactor {
 /// Offers products with the exact Hessian of the loss.
 public protocol TwiceDifferentiableProblem: DifferentiableProblem {
     func hessian(at θ: Vector) throws -> any HessianOperator
+}
+
+/// Offers products with the exact Hessian of any separable function Σφᵢ(rᵢ) of its residuals, of which L = ½Σrᵢ² is one.
+public protocol ResidualCurvatureProblem: LeastSquaresProblem, TwiceDifferentiableProblem {
+    /// Jᵀ·diag(h)·J + Σᵢ wᵢ∇²rᵢ at θ, with wᵢ = φᵢ′(rᵢ) and hᵢ = φᵢ″(rᵢ).
+    func curvature(at θ: Vector, slopes w: Vector, bends h: Vector) throws -> any HessianOperator
 }
 
 /// The Hessian ∇²L(θ) ∈ ℝᴾˣᴾ at one θ, as a linear map.

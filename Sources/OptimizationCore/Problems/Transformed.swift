@@ -110,6 +110,7 @@ private struct BentOperator: HessianOperator {
 
 extension Transformed: LeastSquaresProblem where Base: LeastSquaresProblem, T == SquareRoot {
     public var residualCount: Int { base.residualCount }
+    public var residualCounts: [Int]? { base.residualCounts }
 
     public func residual(at θ: Vector) throws -> Vector {
         let r = try base.residual(at: θ)

@@ -44,12 +44,14 @@ func wrappedSchema<O: Optimizer & Configurable>(of type: O.Type) -> [FieldDescri
     return schema(of: type) + (ofFirstOrder + ofAll).flatMap(optional)
 }
 
-/// The fields of a problem and the transform that may be asked for beside them.
+/// The fields of a problem and what may be asked for beside them: a robust loss, a transform.
 func wrappedSchema<C: ProblemConfiguration>(of type: C.Type) -> [FieldDescription] {
-    guard let field = schema(of: TransformedConfiguration<C>.self).last, !C.fields.contains(where: { $0.name == field.name }) else {
-        return schema(of: type)
-    }
-    return schema(of: type) + [FieldDescription(name: field.name, range: field.range, defaultValue: "none", meaning: field.meaning)]
+    let offered = [schema(of: RobustConfiguration<C>.self).last, schema(of: TransformedConfiguration<C>.self).last]
+    let free = offered.compactMap { $0 }.filter { field in !C.fields.contains { $0.name == field.name } }
+    return schema(of: type)
+        + free.map {
+            FieldDescription(name: $0.name, range: $0.range, defaultValue: "none", meaning: $0.meaning, parts: $0.parts)
+        }
 }
 
 /// `kinds` are the identifiers of what the value lies in, itself included: a schedule after a schedule is not described again.

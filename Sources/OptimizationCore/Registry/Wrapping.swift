@@ -30,9 +30,14 @@ func wrapped<O: Optimizer & Configurable>(_ type: O.Type, _ setting: Setting, pa
     return try O(setting, path: path)
 }
 
-/// The problem that a setting describes, its loss transformed where `lossTransform` stands beside its own settings.
+/// The problem that a setting describes, robust where `robustLoss` stands beside its own settings, and its loss transformed where
+/// `lossTransform` does: first the one, then the other.
 func wrapped<C: ProblemConfiguration>(_ type: C.Type, _ setting: Setting, path: String) throws -> any ProblemConfiguration {
-    let key = TransformedConfiguration<C>.key
-    guard setting[key] != nil, !C.fields.contains(where: { $0.name == key }) else { return try C(setting, path: path) }
-    return try TransformedConfiguration<C>(setting, path: path)
+    func asks(for key: String) -> Bool { setting[key] != nil && !C.fields.contains { $0.name == key } }
+    switch (asks(for: RobustConfiguration<C>.key), asks(for: TransformedConfiguration<C>.key)) {
+    case (false, false): return try C(setting, path: path)
+    case (false, true): return try TransformedConfiguration<C>(setting, path: path)
+    case (true, false): return try RobustConfiguration<C>(setting, path: path)
+    case (true, true): return try TransformedConfiguration<RobustConfiguration<C>>(setting, path: path)
+    }
 }

@@ -10,6 +10,7 @@ extension StepReport {
         if case .brokeDown(let breakdown) = verdict { archive.set("breakdown", breakdown.archive) }
         if !coversAllSamples { archive.set("sampleFraction", sampleFraction) }
         if linearIterations > 0 { archive.set("linearIterations", linearIterations) }
+        if !recoveries.isEmpty { archive.set("recoveries", recoveries) }
         if let floor {
             var finding = Archive()
             floor.encode(into: &finding)
@@ -37,7 +38,8 @@ extension StepReport {
             stepLength: archive["stepLength"] == nil ? nil : try archive.double("stepLength"), verdict: verdict, details: details,
             floor: try archive.groupIfPresent("floor").map { try Finding(from: $0, meaning: .converged) },
             linearIterations: archive["linearIterations"] == nil ? 0 : try archive.count("linearIterations"),
-            sampleFraction: archive["sampleFraction"] == nil ? 1 : try archive.double("sampleFraction"))
+            sampleFraction: archive["sampleFraction"] == nil ? 1 : try archive.double("sampleFraction"),
+            recoveries: archive["recoveries"] == nil ? [] : try archive.strings("recoveries"))
     }
 }
 

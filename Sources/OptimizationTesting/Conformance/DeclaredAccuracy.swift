@@ -41,7 +41,7 @@ public struct DeclaredAccuracy: Sendable, Hashable {
             if loss < 0 { return loss < start ? 0 : .infinity }
             return start > 0 ? loss / start : .infinity
         }
-        // The collection gives minima to ten digits, its local ones and Watson's to five: less than that of a minimum is not seen.
+        // Less than ten digits of a minimum is not seen; of local ones, of which some lie at infinity, and of Watson's, less than five.
         let digits = nearest == zoo?.minimum && zoo?.name != "watson" ? 1e-9 : 1e-5
         let excess = abs(loss - nearest) - digits * nearest
         // Not `max`, which loses what is not a number.

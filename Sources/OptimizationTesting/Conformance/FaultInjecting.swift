@@ -142,6 +142,8 @@ extension FaultInjecting: GeneralizedGaussNewtonProblem where Base: GeneralizedG
         return fault.map { FaultyFactor(base: factor, fault: $0) } ?? factor
     }
 
+    public var residualCounts: [Int]? { base.residualCounts }
+
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
 
@@ -167,6 +169,13 @@ extension FaultInjecting: PartiallyLinearProblem where Base: PartiallyLinearProb
 extension FaultInjecting: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {
     public func hessian(at θ: Vector) throws -> any HessianOperator {
         let (fault, hessian) = (injector.next(), try base.hessian(at: θ))
+        return fault.map { FaultyHessian(base: hessian, fault: $0) } ?? hessian
+    }
+}
+
+extension FaultInjecting: ResidualCurvatureProblem where Base: ResidualCurvatureProblem {
+    public func curvature(at θ: Vector, slopes w: Vector, bends h: Vector) throws -> any HessianOperator {
+        let (fault, hessian) = (injector.next(), try base.curvature(at: θ, slopes: w, bends: h))
         return fault.map { FaultyHessian(base: hessian, fault: $0) } ?? hessian
     }
 }

@@ -121,6 +121,10 @@ extension Archive {
         if let problem = problem as? any TwiceDifferentiableProblem {
             set("H·v", try problem.hessian(at: θ).product(direction("v", θ.count)))
         }
+        if let problem = problem as? any ResidualCurvatureProblem {
+            let (w, h) = (direction("slopes", problem.residualCount), direction("bends", problem.residualCount))
+            set("separable H·v", try problem.curvature(at: θ, slopes: w, bends: h).product(direction("v", θ.count)))
+        }
         if let problem = problem as? any MonitoredProblem { set("monitor loss", try problem.monitorLoss(at: θ).map { [$0] } ?? []) }
         if let problem = problem as? any ReferencedProblem {
             set("reference error", try problem.referenceError(at: θ).map { [$0] } ?? [])

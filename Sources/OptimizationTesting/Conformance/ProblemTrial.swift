@@ -46,6 +46,11 @@ extension ProblemTrial {
             demand(
                 r == problem.residualCount && linearization.residualCount == r && linearization.residual.count == r,
                 "residualCount \(problem.residualCount), residual of \(r), J of \(linearization.residualCount) rows")
+            if let counts = problem.residualCounts {
+                demand(
+                    counts.count == problem.terms.count && counts.reduce(0, +) == r,
+                    "residualCounts \(counts) of \(problem.terms.count) terms")
+            }
             demand(linearization.parameterCount == count, "J of \(linearization.parameterCount) columns for \(count) parameters")
         }
         if let problem = problem as? any TwiceDifferentiableProblem {

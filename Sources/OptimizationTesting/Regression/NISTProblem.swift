@@ -11,7 +11,7 @@ import OptimizationCore
 ///
 /// Derivatives are exact, over hyper-dual numbers. The answer is the certified b; how near θ comes is told by
 /// ``logRelativeError(at:)``, the measure of the published comparisons.
-public struct NISTProblem: PartiallyLinearProblem, TwiceDifferentiableProblem, ReferencedProblem {
+public struct NISTProblem: PartiallyLinearProblem, ResidualCurvatureProblem, ReferencedProblem {
     public let dataSet: NISTDataSet
     /// 1 or 2.
     public let start: Int
@@ -61,6 +61,10 @@ public struct NISTProblem: PartiallyLinearProblem, TwiceDifferentiableProblem, R
     }
 
     public func hessian(at b: Vector) -> any HessianOperator { ResidualHessian(function: dataSet.residual, point: b) }
+
+    public func curvature(at b: Vector, slopes w: Vector, bends h: Vector) -> any HessianOperator {
+        ResidualHessian(function: dataSet.residual, point: b, derivatives: SeparableDerivatives(slopes: w, bends: h))
+    }
 
     public func locateFault(at b: Vector) -> Fault? {
         residual(at: b).firstIndex { !$0.isFinite }.map { Fault(term: terms[0], sample: "observation \($0 + 1)") }

@@ -7,7 +7,13 @@ protocol ResidualFunction: Sendable {
     // Requirements, so that each function has them specialised; the extension below provides them.
     func value(at x: Vector) -> Vector
     func jacobian(at x: Vector) -> Matrix
-    func secondOrderProduct(at x: Vector, along v: Vector) -> Vector
+    func secondOrderProduct(at x: Vector, along v: Vector, _ derivatives: SeparableDerivatives?) -> Vector
+}
+
+/// wᵢ = φᵢ′(rᵢ) and hᵢ = φᵢ″(rᵢ) of a function Σφᵢ(rᵢ).
+struct SeparableDerivatives {
+    var slopes: Vector
+    var bends: Vector
 }
 
 extension ResidualFunction {
@@ -26,14 +32,20 @@ extension ResidualFunction {
         return Matrix(rows: rows, columns: x.count, elements: elements)
     }
 
-    /// ∇²L·v for L = ½‖r‖²: component j is Σᵢ (∂ⱼrᵢ·∂ᵥrᵢ + rᵢ·∂ⱼ∂ᵥrᵢ). n evaluations over hyper-dual numbers.
-    func secondOrderProduct(at x: Vector, along v: Vector) -> Vector {
+    /// ∇²L·v for L = Σφᵢ(rᵢ), ½‖r‖² where nothing else is given: component j is Σᵢ (hᵢ·∂ⱼrᵢ·∂ᵥrᵢ + wᵢ·∂ⱼ∂ᵥrᵢ). n evaluations over
+    /// hyper-dual numbers.
+    func secondOrderProduct(at x: Vector, along v: Vector, _ derivatives: SeparableDerivatives?) -> Vector {
         var point = zip(x, v).map { HyperDual($0, first: 0, second: $1) }
         return Vector(
             point.indices.map { j in
                 point[j].first = 1
                 defer { point[j].first = 0 }
-                return residual(point).reduce(0.0) { $0 + $1.first * $1.second + $1.real * $1.mixed }
+                guard let derivatives else { return residual(point).reduce(0.0) { $0 + $1.first * $1.second + $1.real * $1.mixed } }
+                let (w, h) = (derivatives.slopes, derivatives.bends)
+                return residual(point).enumerated().reduce(0.0) { sum, entry in
+                    let (i, r) = entry
+                    return sum + h[i] * r.first * r.second + w[i] * r.mixed
+                }
             })
     }
 }

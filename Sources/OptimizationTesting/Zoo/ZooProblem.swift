@@ -8,7 +8,7 @@ import OptimizationCore
 ///
 /// Reference: Moré, Garbow & Hillstrom, *Testing unconstrained optimization software*, ACM Transactions on Mathematical
 /// Software 7(1):17–41, 1981, doi:10.1145/355934.355936.
-public struct ZooProblem: LeastSquaresProblem, TwiceDifferentiableProblem, ReferencedProblem {
+public struct ZooProblem: ResidualCurvatureProblem, ReferencedProblem {
     /// The kebab-case name of the function.
     public let name: String
     /// The problem's number in the collection.
@@ -86,6 +86,10 @@ public struct ZooProblem: LeastSquaresProblem, TwiceDifferentiableProblem, Refer
 
     public func hessian(at x: Vector) -> any HessianOperator { ResidualHessian(function: function, point: x) }
 
+    public func curvature(at x: Vector, slopes w: Vector, bends h: Vector) -> any HessianOperator {
+        ResidualHessian(function: function, point: x, derivatives: SeparableDerivatives(slopes: w, bends: h))
+    }
+
     public func locateFault(at x: Vector) -> Fault? {
         residual(at: x).firstIndex { !$0.isFinite }.map { Fault(term: terms[0], sample: "residual \($0 + 1)") }
     }
@@ -100,11 +104,12 @@ extension ZooProblem: CustomStringConvertible {
     public var description: String { "\(name)(\(dimension))" }
 }
 
-/// ∇²L of L = ½‖r‖² at one point.
+/// ∇²L of L = ½‖r‖², or of another separable function of r, at one point.
 struct ResidualHessian: HessianOperator {
     let function: any ResidualFunction
     let point: Vector
+    var derivatives: SeparableDerivatives?
 
     var parameterCount: Int { point.count }
-    func product(_ v: Vector) -> Vector { function.secondOrderProduct(at: point, along: v) }
+    func product(_ v: Vector) -> Vector { function.secondOrderProduct(at: point, along: v, derivatives) }
 }

@@ -1,5 +1,6 @@
-// The problems with their answers. Start values and minima are the collection's f = ‖r‖², of which `ZooProblem` keeps the half;
-// those without a closed form were minimised independently (SciPy, tolerances 1e-15) from the paper's formulas.
+// The problems with their answers. Start values and minima are the collection's f = ‖r‖², of which `ZooProblem` keeps the half; minima
+// without a closed form, those at infinity included, were found from the paper's formulas by Newton's method with 60 digits
+// (`Tests/Reference/more_garbow_hillstrom.py`), but for Osborne's second one at infinity, which has ten.
 
 // MARK: Problems 1–6, two variables
 
@@ -8,7 +9,7 @@ extension ZooProblem {
         "rosenbrock", number: 1, start: [-1.2, 1], twiceLossAtStart: 24.2, twiceMinimum: 0, minimizers: [[1, 1]], Rosenbrock())
 
     public static let freudensteinRoth = ZooProblem(
-        "freudenstein-roth", number: 2, start: [0.5, -2], twiceLossAtStart: 400.5, twiceMinimum: 0, otherMinima: [48.98425368],
+        "freudenstein-roth", number: 2, start: [0.5, -2], twiceLossAtStart: 400.5, twiceMinimum: 0, otherMinima: [48.984253679240021],
         minimizers: [[5, 4]], FreudensteinRoth())
 
     public static let powellBadlyScaled = ZooProblem(
@@ -20,11 +21,12 @@ extension ZooProblem {
         minimizers: [[1e6, 2e-6]], traits: [.badlyScaled], BrownBadlyScaled())
 
     public static let beale = ZooProblem(
-        "beale", number: 5, start: [1, 1], twiceLossAtStart: 14.203125, twiceMinimum: 0, otherMinima: [0.45201], minimizers: [[3, 0.5]],
+        "beale", number: 5, start: [1, 1], twiceLossAtStart: 14.203125, twiceMinimum: 0, otherMinima: [14.203125 - 192.515625 / 14],
+        minimizers: [[3, 0.5]],
         Beale())
 
     public static let jennrichSampson = ZooProblem(
-        "jennrich-sampson", number: 6, start: [0.3, 0.4], twiceLossAtStart: 4171.306162, twiceMinimum: 124.3621824,
+        "jennrich-sampson", number: 6, start: [0.3, 0.4], twiceLossAtStart: 4171.306162, twiceMinimum: 124.36218235561485,
         traits: [.largeResidual], JennrichSampson())
 }
 
@@ -36,14 +38,15 @@ extension ZooProblem {
         traits: [.restrictedDomain], HelicalValley())
 
     public static let bard = ZooProblem(
-        "bard", number: 8, start: [1, 1, 1], twiceLossAtStart: 41.68169586, twiceMinimum: 8.214877307e-3, otherMinima: [17.42869],
+        "bard", number: 8, start: [1, 1, 1], twiceLossAtStart: 41.68169586, twiceMinimum: 8.2148773065789748e-3,
+        otherMinima: [17.428693333333333],
         traits: [.restrictedDomain], Bard())
 
     public static let gaussian = ZooProblem(
-        "gaussian", number: 9, start: [0.4, 1, 0], twiceLossAtStart: 3.888106991e-6, twiceMinimum: 1.127932770e-8, Gaussian())
+        "gaussian", number: 9, start: [0.4, 1, 0], twiceLossAtStart: 3.888106991e-6, twiceMinimum: 1.127932769618648e-8, Gaussian())
 
     public static let meyer = ZooProblem(
-        "meyer", number: 10, start: [0.02, 4000, 250], twiceLossAtStart: 1.693607809e9, twiceMinimum: 87.94585517,
+        "meyer", number: 10, start: [0.02, 4000, 250], twiceLossAtStart: 1.693607809e9, twiceMinimum: 87.945855170851121,
         traits: [.badlyScaled, .restrictedDomain], Meyer())
 
     public static let gulf = ZooProblem(
@@ -51,7 +54,7 @@ extension ZooProblem {
         minimizers: [[50, 25, 1.5]], traits: [.restrictedDomain], Gulf())
 
     public static let boxThreeDimensional = ZooProblem(
-        "box-3d", number: 12, start: [0, 10, 20], twiceLossAtStart: 1031.153811, twiceMinimum: 0, otherMinima: [0.0755887],
+        "box-3d", number: 12, start: [0, 10, 20], twiceLossAtStart: 1031.153811, twiceMinimum: 0, otherMinima: [0.075588740754997403],
         minimizers: [[1, 10, 1], [10, 1, -1]], BoxThreeDimensional())
 
     public static let powellSingular = ZooProblem(
@@ -63,23 +66,24 @@ extension ZooProblem {
 
     public static let kowalikOsborne = ZooProblem(
         "kowalik-osborne", number: 15, start: [0.25, 0.39, 0.415, 0.39], twiceLossAtStart: 5.313172272e-3,
-        twiceMinimum: 3.075056038e-4, otherMinima: [1.027343e-3], traits: [.restrictedDomain], KowalikOsborne())
+        twiceMinimum: 3.0750560384923743e-4, otherMinima: [1.0273430486954578e-3], traits: [.restrictedDomain], KowalikOsborne())
 
     public static let brownDennis = ZooProblem(
-        "brown-dennis", number: 16, start: [25, 5, -5, -1], twiceLossAtStart: 7926693.337, twiceMinimum: 85822.20163,
+        "brown-dennis", number: 16, start: [25, 5, -5, -1], twiceLossAtStart: 7926693.337, twiceMinimum: 85822.201626356345,
         traits: [.largeResidual], BrownDennis())
 
     public static let osborneFirst = ZooProblem(
-        "osborne-1", number: 17, start: [0.5, 1.5, -1, 0.01, 0.02], twiceLossAtStart: 0.8790262935, twiceMinimum: 5.464894697e-5,
+        "osborne-1", number: 17, start: [0.5, 1.5, -1, 0.01, 0.02], twiceLossAtStart: 0.8790262935, twiceMinimum: 5.4648946974829064e-5,
         OsborneFirst())
 
     public static let biggsExponential = ZooProblem(
-        "biggs-exp6", number: 18, start: [1, 2, 1, 1, 1, 1], twiceLossAtStart: 0.7790700757, twiceMinimum: 0, otherMinima: [5.65565e-3],
+        "biggs-exp6", number: 18, start: [1, 2, 1, 1, 1, 1], twiceLossAtStart: 0.7790700757, twiceMinimum: 0,
+        otherMinima: [5.655649925499931e-3],
         minimizers: [[1, 10, 1, 5, 4, 3]], BiggsExponential())
 
     public static let osborneSecond = ZooProblem(
         "osborne-2", number: 19, start: [1.3, 0.65, 0.65, 0.7, 0.6, 3, 5, 7, 2, 4.5, 5.5], twiceLossAtStart: 2.093419514,
-        twiceMinimum: 0.04013773629, otherMinima: [1.789813587], OsborneSecond())
+        twiceMinimum: 0.040137736293547738, otherMinima: [1.789813587], OsborneSecond())
 }
 
 // MARK: Problems 20–35, any number of variables
@@ -89,7 +93,7 @@ extension ZooProblem {
 
     /// n ≥ 2; the least losses are known for n = 6, 9 and 12.
     public static func watson(_ n: Int = 6) -> ZooProblem {
-        let minima = [6: 2.287670054e-3, 9: 1.399760138e-6, 12: 4.722381e-10]
+        let minima = [6: 2.2876700535524362e-3, 9: 1.3997601380990199e-6, 12: 4.7223811058917574e-10]
         return ZooProblem(
             "watson", number: 20, start: repeated(0, toCount: n), twiceLossAtStart: 30, twiceMinimum: minima[n], Watson())
     }
@@ -110,14 +114,14 @@ extension ZooProblem {
 
     /// The least losses are known for n = 4 and 10.
     public static func penaltyFirst(_ n: Int = 4) -> ZooProblem {
-        let (known, minima) = ([4: 885.06264, 10: 148032.5653], [4: 2.249977501e-5, 10: 7.087651467e-5])
+        let (known, minima) = ([4: 885.06264, 10: 148032.5653], [4: 2.249977500899937e-5, 10: 7.0876514670903694e-5])
         return ZooProblem(
             "penalty-1", number: 23, start: (1...n).map(Double.init), twiceLossAtStart: known[n], twiceMinimum: minima[n], PenaltyFirst())
     }
 
     /// The least losses are known for n = 4 and 10.
     public static func penaltySecond(_ n: Int = 4) -> ZooProblem {
-        let (known, minima) = ([4: 2.340008805, 10: 162.6527766], [4: 9.376293007e-6, 10: 2.936605375e-4])
+        let (known, minima) = ([4: 2.340008805, 10: 162.6527766], [4: 9.3762930073554415e-6, 10: 2.9366053745674594e-4])
         return ZooProblem(
             "penalty-2", number: 24, start: repeated(0.5, toCount: n), twiceLossAtStart: known[n], twiceMinimum: minima[n], PenaltySecond())
     }
@@ -135,7 +139,8 @@ extension ZooProblem {
     public static func trigonometric(_ n: Int = 10) -> ZooProblem {
         ZooProblem(
             "trigonometric", number: 26, start: repeated(1 / Double(n), toCount: n), twiceLossAtStart: n == 10 ? 7.075759466e-3 : nil,
-            twiceMinimum: 0, otherMinima: n == 10 ? [2.795056122e-5, 4.2186e-5] : [], minimizers: [repeated(0, toCount: n)],
+            twiceMinimum: 0, otherMinima: n == 10 ? [2.7950561218794563e-5, 4.2186338879237259e-5] : [],
+            minimizers: [repeated(0, toCount: n)],
             Trigonometric())
     }
 
@@ -202,9 +207,9 @@ extension ZooProblem {
 
     /// The least loss is zero for n ≤ 7 and n = 9.
     public static func chebyquad(_ n: Int = 8) -> ZooProblem {
-        let minima = n <= 7 || n == 9 ? 0 : [8: 3.516873726e-3, 10: 4.772713e-3][n]
+        let minima = n <= 7 || n == 9 ? 0 : [8: 3.5168737256779317e-3, 10: 4.772713696375349e-3][n]
         return ZooProblem(
             "chebyquad", number: 35, start: (1...n).map { Double($0) / Double(n + 1) }, twiceLossAtStart: nil, twiceMinimum: minima,
-            otherMinima: n == 10 ? [6.503954801e-3] : [], Chebyquad())
+            otherMinima: n == 10 ? [6.5039548008823061e-3] : [], Chebyquad())
     }
 }

@@ -37,6 +37,8 @@ struct Objective: Sendable {
     var channelCounts: [Int] { program.channelCounts }
 
     var residualCount: Int { program.residualCount }
+    /// Of each term.
+    var residualCounts: [Int] { program.terms.map(\.residualCount) }
 
     func loss(at θ: Vector) -> LossValue {
         let terms = program.losses(at: θ)
@@ -76,6 +78,10 @@ struct Objective: Sendable {
     var operatorMemory: Int { program.keptForwardMemory }
 
     func hessian(at θ: Vector) -> any OptimizationCore.HessianOperator { ObjectiveHessian(operator: program.hessian(at: θ)) }
+
+    func curvature(at θ: Vector, slopes w: Vector, bends h: Vector) -> any OptimizationCore.HessianOperator {
+        ObjectiveHessian(operator: program.curvature(at: θ, slopes: w, bends: h))
+    }
 
     /// The residuals of the only term: a row for each point, a column for each residual.
     func pointwise(at θ: Vector) -> Matrix {

@@ -123,11 +123,12 @@ public struct PhysicsInformedProblem: Sendable {
 
 // MARK: Capabilities
 
-extension PhysicsInformedProblem: LeastSquaresProblem, TwiceDifferentiableProblem {
+extension PhysicsInformedProblem: ResidualCurvatureProblem {
     public var name: String { pde.name }
     public var layout: ParameterLayout { model.layout }
     public var terms: [String] { lossTerms.map(\.name) }
     public var residualCount: Int { objective.residualCount }
+    public var residualCounts: [Int]? { objective.residualCounts }
 
     public func initialParameters(from random: inout RandomStream) -> Parameters { model.initialParameters(from: &random) }
     public func loss(at θ: Vector) throws -> LossValue { objective.loss(at: θ) }
@@ -137,6 +138,9 @@ extension PhysicsInformedProblem: LeastSquaresProblem, TwiceDifferentiableProble
     public func plan(of square: JacobianSquare) -> SquarePlan { objective.plan(of: square) }
     public var operatorMemory: Int { objective.operatorMemory }
     public func hessian(at θ: Vector) throws -> any OptimizationCore.HessianOperator { objective.hessian(at: θ) }
+    public func curvature(at θ: Vector, slopes w: Vector, bends h: Vector) throws -> any OptimizationCore.HessianOperator {
+        objective.curvature(at: θ, slopes: w, bends: h)
+    }
 
     public func locateFault(at θ: Vector) -> Fault? {
         guard let (term, point) = objective.firstFault(at: θ) else { return nil }

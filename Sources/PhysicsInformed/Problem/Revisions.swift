@@ -37,6 +37,18 @@ public protocol ResampledProblem: RevisableProblem {
     func residualMagnitudes(of term: String, at points: Matrix, parameters θ: Vector) throws -> Vector
 }
 
+extension RobustProblem: ResampledProblem where Base: ResampledProblem {
+    public var sampleSets: [SampleSet] { base.sampleSets }
+
+    public func candidates(_ count: Int, for term: String, sampling: PointSampling, random: inout RandomStream) throws -> Matrix {
+        try base.candidates(count, for: term, sampling: sampling, random: &random)
+    }
+
+    public func residualMagnitudes(of term: String, at points: Matrix, parameters θ: Vector) throws -> Vector {
+        try base.residualMagnitudes(of: term, at: points, parameters: θ)
+    }
+}
+
 extension Transformed: ResampledProblem where Base: ResampledProblem {
     public var sampleSets: [SampleSet] { base.sampleSets }
 
