@@ -39,6 +39,7 @@ extension Counted: DifferentiableProblem where Base: DifferentiableProblem {
 
 extension Counted: LeastSquaresProblem where Base: LeastSquaresProblem {
     public var residualCount: Int { base.residualCount }
+    public var residualCounts: [Int]? { base.residualCounts }
 
     public func residual(at θ: Vector) throws -> Vector {
         count(.residual)
@@ -59,8 +60,6 @@ extension Counted: GeneralizedGaussNewtonProblem where Base: GeneralizedGaussNew
         count(.linearization)
         return CountedFactor(base: try base.gaussNewtonFactor(at: θ), counter: counter, fraction: fraction)
     }
-
-    public var residualCounts: [Int]? { base.residualCounts }
 
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }

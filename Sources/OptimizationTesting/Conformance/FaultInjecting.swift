@@ -122,6 +122,7 @@ extension FaultInjecting: DifferentiableProblem where Base: DifferentiableProble
 
 extension FaultInjecting: LeastSquaresProblem where Base: LeastSquaresProblem {
     public var residualCount: Int { base.residualCount }
+    public var residualCounts: [Int]? { base.residualCounts }
 
     public func residual(at θ: Vector) throws -> Vector {
         let (fault, r) = (injector.next(), try base.residual(at: θ))
@@ -141,8 +142,6 @@ extension FaultInjecting: GeneralizedGaussNewtonProblem where Base: GeneralizedG
         let (fault, factor) = (injector.next(), try base.gaussNewtonFactor(at: θ))
         return fault.map { FaultyFactor(base: factor, fault: $0) } ?? factor
     }
-
-    public var residualCounts: [Int]? { base.residualCounts }
 
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
