@@ -44,7 +44,8 @@ private struct FitReference: Decodable {
         try ProblemConformance.check(problem)
         #expect(
             offers(of: problem) == [
-                "DifferentiableProblem", "GeneralizedGaussNewtonProblem", "LeastSquaresProblem", "LayeredCurvatureProblem", "PartiallyLinearProblem",
+                "DifferentiableProblem", "GeneralizedGaussNewtonProblem", "LeastSquaresProblem", "LayeredCurvatureProblem",
+                "PartiallyLinearProblem",
                 "TwiceDifferentiableProblem", "SampledProblem",
             ])
     }
