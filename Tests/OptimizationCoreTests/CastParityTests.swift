@@ -31,7 +31,7 @@ private func capabilities(of problem: any Problem) -> [String] {
         #expect(capabilities(of: Bare()) == [])
         #expect(capabilities(of: Bowl()) == ["differentiable", "generalised Gauss–Newton", "least squares"])
         #expect(capabilities(of: Clouds()) == ["differentiable", "sampled"])
-        #expect(capabilities(of: Everything()).count == 8)
+        #expect(capabilities(of: Everything()).count == 9)
     }
 
     @Test(arguments: [Clouds(), Everything()] as [any DifferentiableProblem & SampledProblem])

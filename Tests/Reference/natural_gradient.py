@@ -130,16 +130,18 @@ def spring(theta, state, damping, decay, rate, bound):
 
 
 def nielsen(theta, state, initial, least):
-    """Full steps whose λ follows the gain ratio, until one is taken."""
+    """Full steps whose λ follows the gain ratio, until one is taken; λ stays above `least` times the smallest greatest diagonal entry so far."""
     here = Point(theta)
     j = here.jacobian()
     gram, g = j.T @ j, j.T @ here.r
-    damping, growth = state or (initial * np.max(np.diag(gram)), 2.0)
+    scale = np.max(np.diag(gram))
+    damping, growth, lowest = state or (initial * scale, 2.0, scale)
+    lowest = min(lowest, scale)
     while True:
         d = -np.linalg.solve(gram + damping * np.eye(len(theta)), g)
         ratio = (here.loss() - loss(theta + d)) / (-g @ d - 0.5 * np.sum((j @ d) ** 2))
         if ratio > 0:
-            return theta + d, (max(damping * max(1 / 3, 1 - (2 * ratio - 1) ** 3), least), 2.0)
+            return theta + d, (max(damping * max(1 / 3, 1 - (2 * ratio - 1) ** 3), least * lowest), 2.0, lowest)
         damping, growth = damping * growth, 2 * growth
 
 
@@ -202,8 +204,8 @@ CASES = {
                {"space": "samples", "damping": {**CONSTANT, "value": 1e-1}, "solver": "exact",
                 "momentum": {"name": "spring", "decay": 0.9},
                 "stepLength": {"name": "fixed", "learningRate": 0.05, "normBound": 1e-2}}),
-    "nielsen": (nielsen, {"initial": 1e-1, "least": 1e-1},
-                {"space": "parameters", "damping": {"name": "nielsen", "initial": 1e-1, "minimum": 1e-1}, "solver": "exact", "stepLength": "full"}),
+    "nielsen": (nielsen, {"initial": 1e-1, "least": 1e-2},
+                {"space": "parameters", "damping": {"name": "nielsen", "initial": 1e-1, "minimum": 1e-2}, "solver": "exact", "stepLength": "full"}),
     "kfac": (kfac, {"damping": 1e-2, "beta": 0.9, "momentum": 0.5},
              {"name": "kfac", "damping": 1e-2, "averaging": 0.9, "factorStart": "identity", "momentum": 0.5}),
     "kfac*": (kfac_star, {"damping": 3e-2, "beta": 0.5},

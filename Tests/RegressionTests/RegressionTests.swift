@@ -58,7 +58,11 @@ private struct FitReference: Decodable {
         for loss in RobustLoss.allCases {
             let robust = RobustProblem(problem, loss: loss, scale: 0.3)
             try ProblemConformance.check(robust)
-            #expect(offers(of: robust) == ["DifferentiableProblem", "LeastSquaresProblem", "TwiceDifferentiableProblem", "SampledProblem"])
+            #expect(
+                offers(of: robust) == [
+                    "DifferentiableProblem", "GeneralizedGaussNewtonProblem", "LeastSquaresProblem", "TwiceDifferentiableProblem",
+                    "SampledProblem",
+                ])
             let θ = Vector(robust.layout.blocks.flatMap { $0.range.map { sin(0.3 * Double($0)) } })
             #expect(try robust.monitorLoss(at: θ) == problem.monitorLoss(at: θ))
             #expect(try robust.referenceError(at: θ) == problem.referenceError(at: θ))

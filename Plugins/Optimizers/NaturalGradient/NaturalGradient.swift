@@ -166,7 +166,8 @@ public struct NaturalGradient: Optimizer, Configurable {
         case .schedule(let rule): λ = Damping(value: rule.value(loss: here.loss.total, steps: state.steps), growth: 1)
         case .gainRatio(let rule):
             // λ is added to a metric whose diagonal is one, or to the metric itself.
-            λ = state.damping ?? rule.start(scale: scaling == .jacobi ? 1 : Swift.max(metric.scale, Double.leastNormalMagnitude))
+            let unit = scaling == .jacobi ? 1 : Swift.max(metric.scale, Double.leastNormalMagnitude)
+            λ = state.damping?.damping(scale: unit) ?? rule.start(scale: unit)
         }
 
         /// The direction that follows from the memory, which is set to what comes after it, and by how much it is longer than the momentum's own.
@@ -301,15 +302,15 @@ public struct NaturalGradient: Optimizer, Configurable {
                     let isFirst = boldest == nil
                     boldest = boldest ?? p
                     // What is promised may hide in the loss's rounding, or λ can grow no further.
-                    guard λ.value >= rule.maximum || (isFirst && promised <= 1e-8 * abs(here.loss.total)) else { break }
+                    guard rule.isGreatest(λ) || (isFirst && promised <= 1e-8 * abs(here.loss.total)) else { break }
                     switch try here.deadEnd(along: boldest ?? p, on: problem) {
                     case .stationary(let finding): return report(here, .stationary, trials: trials, floor: finding)
                     case .step(let sample): return take(try here.accepting(sample, on: problem), α: sample.stepLength, trials: trials)
                     case .unexplained: break
                     }
-                    guard λ.value < rule.maximum else {
+                    guard !rule.isGreatest(λ) else {
                         let breakdown = Breakdown(
-                            .regularization, "the damping reached its bound, \(rule.maximum), without a decrease", lookingAt: [θ + p],
+                            .regularization, "the damping reached its bound, \(λ.value), without a decrease", lookingAt: [θ + p],
                             on: problem)
                         return report(here, .brokeDown(breakdown), trials: trials)
                     }
@@ -462,7 +463,7 @@ public struct NaturalGradientState: OptimizerState, Equatable {
         archive.set("count", count)
         archive.set("steps", steps)
         archive.set("stepScale", stepScale)
-        archive.set("damping", damping.map { [$0.value, $0.growth] } ?? [])
+        archive.set("damping", damping?.stored ?? [])
         archive.set("metric", metric ?? .zeros(0, 0))
         archive.set("random", random)
     }
@@ -478,9 +479,8 @@ public struct NaturalGradientState: OptimizerState, Equatable {
         memory = stored.isEmpty ? nil : stored
         (count, steps) = (try archive.count("count"), try archive.count("steps"))
         stepScale = try archive.double("stepScale")
-        let pair = try archive.doubles("damping")
-        guard pair.isEmpty || pair.count == 2 else { throw ArchiveError(entry: "damping", reason: "should be λ and ν") }
-        damping = pair.isEmpty ? nil : Damping(value: pair[0], growth: pair[1])
+        let stored = try archive.doubles("damping")
+        damping = stored.isEmpty ? nil : try Damping(stored: stored)
         let average = try archive.matrix("metric")
         guard average.rows == average.columns, average.rows == 0 || average.rows == parameters.count else {
             throw ArchiveError(entry: "metric", reason: "\(average.rows) × \(average.columns) for \(parameters.count) parameters")
