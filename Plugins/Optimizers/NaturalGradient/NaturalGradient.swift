@@ -479,8 +479,8 @@ public struct NaturalGradientState: OptimizerState, Equatable {
         memory = stored.isEmpty ? nil : stored
         (count, steps) = (try archive.count("count"), try archive.count("steps"))
         stepScale = try archive.double("stepScale")
-        let stored = try archive.doubles("damping")
-        damping = stored.isEmpty ? nil : try Damping(stored: stored)
+        let numbers = try archive.doubles("damping")
+        damping = numbers.isEmpty ? nil : try Damping(stored: numbers)
         let average = try archive.matrix("metric")
         guard average.rows == average.columns, average.rows == 0 || average.rows == parameters.count else {
             throw ArchiveError(entry: "metric", reason: "\(average.rows) × \(average.columns) for \(parameters.count) parameters")
