@@ -40,7 +40,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
     public var maximumTrials = 20
     /// The greatest 2‖a‖/‖d‖ of a step with geodesic acceleration; 0 for steps without.
     ///
-    /// On NIST's 54 fits: with 0.75 all are solved, with a mean log relative error of 10.7 and 29 354 evaluations (43 584 with every step
+    /// On NIST's 54 fits: with 0.75 all are solved, with a mean log relative error of 10.7 and 29 356 evaluations (43 584 with every step
     /// accelerated by a difference over a tenth of d); without, 53 (MGH10 from its far start is not), with 10.5.
     public var geodesicAcceleration = 0.75
     /// When the solvers lsmr and cgls stop.
