@@ -30,6 +30,27 @@ extension Engine {
             #expect(cost(.automatic) <= min(cost(.explicit), cost(.structured)))
         }
 
+        /// Between an equation's points from J, between those and the points of conditions from the layers: conditions before and after the
+        /// equation, in blocks that begin and end within layers too.
+        @Test func outerMatrixMixedByTerms() throws {
+            let (burgers, θ) = ProgramTests.burgers(points: 300, hidden: [16, 16])
+            let program = Program(network: burgers.network, terms: [burgers.terms[1], burgers.terms[0], burgers.terms[1]])
+            let whole = program.jacobian(at: θ)
+            let j = whole.jacobian()
+            #expect(whole.structuredLayers() == [1])
+            // The layers' parts by themselves: 2 → 16 and 16 → 1 from J, and 16 → 16 as its counts say.
+            let mixed = Double(300 * 300 * 272 + (1_300 * 1_300 - 1_200 * 1_200) * 33)
+            #expect(whole.outerMatrixCost() == Double(400 * 400 * (48 + 17)) + mixed)
+            let second = program.network.blocks[2].offset..<program.network.blocks[4].offset
+            for block in [0..<program.parameterCount, second, 5..<(second.upperBound + 3), 7..<(program.parameterCount - 4)] {
+                let part = Matrix(
+                    rows: j.rows, columns: block.count, elements: Array(j.elements[(block.lowerBound * j.rows)..<(block.upperBound * j.rows)]))
+                let outer = program.jacobian(at: θ, block: block).outerMatrix()
+                #expect(Self.close(outer, part.outerGram) && outer == outer.transposed, "\(block)")
+            }
+            #expect(whole.outerMatrixCost() < min(whole.outerMatrixCost(form: .explicit), whole.outerMatrixCost(form: .structured)))
+        }
+
         /// J too large for one panel of 64 MB: with many rows it comes in two passes; with few, for which a pass is dear beside the products,
         /// in four where panels of 64 MB would take eight.
         @Test(arguments: [(points: 2_600, width: 40, depth: 3, passes: 2), (points: 20, width: 800, depth: 2, passes: 4)])
@@ -155,9 +176,9 @@ extension Engine {
                 #expect((sum - Vector(whole.outerMatrix().elements)).maximumNorm <= 1e-12 * sum.maximumNorm)
             }
             #expect(whole.structuredLayers(.explicit).isEmpty && whole.structuredLayers(.structured) == [1, 2, 3])
-            // C = 4 and 1: (4·300 + 50)²·33 operations against 350²·272.
-            #expect(whole.structuredLayers() == [])
-            // (4·300 + 50)²·81 operations against 350²·1640.
+            // C = 4 and 1: (4·300 + 50)²·33 operations against 350²·272, against 300²·272 and ((4·300 + 50)² − (4·300)²)·33.
+            #expect(whole.structuredLayers() == [1, 2])
+            // (4·300 + 50)²·81 operations against 350²·1640, against 300²·1640 and ((4·300 + 50)² − (4·300)²)·81.
             let (wider, φ) = ProgramTests.burgers(points: 300, hidden: [40, 40])
             #expect(wider.jacobian(at: φ).structuredLayers() == [1])
             let cost = whole.outerMatrixCost(form: .explicit)
@@ -212,6 +233,21 @@ extension Engine {
             var block = Matrix.zeros(a.count, b.count)
             for p in a.indices { for q in b.indices { block[p - a.lowerBound, q - b.lowerBound] = outer[p, q] } }
             #expect(Self.close(jacobian.kernelBlock(0, last), block))
+        }
+
+        /// Between thousands of points and fifty, in several panels: J·(Jᵀeᵢ) for each of the fifty.
+        @Test func aKernelBlockInSeveralPanels() {
+            let (program, θ) = ProgramTests.burgers(points: 6_000, hidden: [40, 40, 40])
+            let jacobian = program.jacobian(at: θ)
+            let (interior, initial) = (program.residualRange(ofTerm: 0), program.residualRange(ofTerm: 1))
+            #expect(interior.count * jacobian.columns > 16 << 20, "in more than two panels of 64 MB")
+            var units = Matrix.zeros(program.residualCount, initial.count)
+            for (i, row) in initial.enumerated() { units[row, i] = 1 }
+            let columns = jacobian.times(jacobian.transposedTimes(units))
+            var block = Matrix.zeros(interior.count, initial.count)
+            for p in interior { for i in 0..<initial.count { block[p, i] = columns[p, i] } }
+            #expect(Self.close(jacobian.kernelBlock(0, 1), block))
+            #expect(Self.close(jacobian.kernelBlock(1, 0), block.transposed))
         }
 
         /// With one point and the value alone, A ⊗ B is JᵀJ's block exactly.

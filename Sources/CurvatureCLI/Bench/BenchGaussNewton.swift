@@ -7,9 +7,9 @@ struct BenchGaussNewton: RegistryCommand {
         commandName: "gauss-newton", abstract: "Time one damped Gauss–Newton step of a PDE problem.",
         discussion: """
             The step is (JᵀJ + λI)⁻¹Jᵀr, or Jᵀ(JJᵀ + λI)⁻¹r where there are fewer residuals than parameters, by Cholesky. Its floor is
-            the arithmetic of the cheapest known form at the rate of the machine's matrix product: JᵀJ from J (N·P²) or JJᵀ, from J (N²·P)
-            or layer by layer from the inputs and the back-propagated signals of C channels (N²·C²·(in + out) a layer), half of each by
-            symmetry being counted once, then n³/3 for the factorisation.
+            the arithmetic of the cheapest known form at the rate of the machine's matrix product: JᵀJ from J (N·P²); or JJᵀ, for every layer
+            and pair of terms from J (N·N′·in·out) or from the inputs and the back-propagated signals of C and C′ channels
+            (N·N′·C·C′·(in + out)), half of each by symmetry being counted once; then n³/3 for the factorisation.
             """)
 
     @OptionGroup var subject: CaseOptions
@@ -53,17 +53,20 @@ struct BenchGaussNewton: RegistryCommand {
 }
 
 extension BenchCase {
-    /// The least arithmetic of one damped Gauss–Newton step among the known forms: JᵀJ from J; JJᵀ layer by layer from J's columns or from the
-    /// layers' inputs and cotangents, whichever is less.
+    /// The least arithmetic of one damped Gauss–Newton step among the known forms: JᵀJ from J; JJᵀ for every layer and pair of terms from J's
+    /// columns or from the layer's inputs and cotangents, whichever is less.
     fileprivate func gaussNewtonFlops(kernel: Bool) -> Double {
         let (n, p) = (Double(problem.residualCount), Double(parameters.count))
         guard kernel else { return n * p * p + p * p * p / 3 }
-        // Rows of all channels: Σ over the terms of C·N.
-        let rows = problem.termSizes.reduce(0) { $0 + Double($1.channels * $1.points) }
         let layers = weights.enumerated().reduce(0.0) { sum, layer in
             let (inputs, outputs) = (Double(layer.element[0]), Double(layer.element[1]))
-            let columns = n * n * (inputs + 1) * outputs
-            return sum + (layer.offset == 0 ? columns : min(columns, rows * rows * (inputs + outputs)))
+            let columns = (inputs + 1) * outputs
+            return problem.termSizes.reduce(sum) { sum, s in
+                problem.termSizes.reduce(sum) { sum, t in
+                    let structured = Double(s.channels * t.channels) * (inputs + outputs)
+                    return sum + Double(s.points * t.points) * (layer.offset == 0 ? columns : min(columns, structured))
+                }
+            }
         }
         return layers + n * n * n / 3
     }

@@ -37,25 +37,4 @@ extension ProgramJacobian {
     /// The memory of a panel of J, and the least rows or columns of one.
     static let panelBytes = 64 << 20
     static let leastPanel = 512
-
-    /// The parameters of the block in runs of about `width`, cut where a layer can cut its part of J, without those of some layers.
-    func columnPanels(atMost width: Int, leavingOut skipped: Set<Int> = []) -> [Range<Int>] {
-        let whole = program.layers.portions(of: block)
-        var panels: [Range<Int>] = []
-        func add(_ portion: Range<Int>) {
-            if let last = panels.last, last.upperBound == portion.lowerBound, last.count + portion.count <= width {
-                panels[panels.count - 1] = last.lowerBound..<portion.upperBound
-            } else {
-                panels.append(portion)
-            }
-        }
-        for (l, node) in program.layers.nodes.enumerated() where !skipped.contains(l) {
-            let own = node.parameters.clamped(to: whole)
-            for start in stride(from: own.lowerBound, to: own.upperBound, by: node.layer.parameterStride) {
-                add(start..<(start + node.layer.parameterStride))
-            }
-        }
-        for scalar in (program.layers.scalarOffset..<program.layers.parameterCount).clamped(to: whole) { add(scalar..<(scalar + 1)) }
-        return panels
-    }
 }

@@ -83,27 +83,31 @@ extension ProgramJacobian {
         return norms
     }
 
-    /// A block J_a J_bᵀ of the tangent kernel: the rows of one term against those of another.
+    /// A block J_a J_bᵀ of the tangent kernel: the rows of one term against those of another. From row panels of both, so that no more of J is
+    /// held than two of them; the panels of the second term are formed once for every panel of the first.
     public func kernelBlock(_ first: Int, _ second: Int) -> Matrix {
-        func part(_ term: Int) -> Matrix {
-            let rows = program.residualRange(ofTerm: term)
-            var matrix = Matrix.zeros(rows.count, columns)
-            matrix.elements.withUnsafeMutableBufferPointer { buffer in
-                if let base = buffer.baseAddress, !rows.isEmpty { jacobian(rows: rows, into: base, leading: rows.count) }
+        let (a, b) = (program.residualRange(ofTerm: first), program.residualRange(ofTerm: second))
+        return Matrix(rows: a.count, columns: b.count) { kernel in
+            guard let kernel = kernel.baseAddress else { return }
+            overRowPanels(of: a) { left, i in
+                overRowPanels(of: b) { right, j in
+                    TiledProducts.gemm(
+                        false, true, i.count, j.count, columns, left, i.count, right, j.count, beta: 0,
+                        kernel + (i.lowerBound - a.lowerBound) + (j.lowerBound - b.lowerBound) * a.count, a.count)
+                }
             }
-            return matrix
         }
-        let a = part(first)
-        return Matrix.product(a, first == second ? a : part(second), transposingSecond: true)
     }
 
-    private func overRowPanels(_ body: (_ panel: UnsafeMutablePointer<Double>, _ rows: Range<Int>) -> Void) {
-        guard rows > 0 else { return }
-        let height = min(rows, max(Self.leastPanel, Self.panelBytes / (8 * max(columns, 1))))
+    /// Panels of J's rows, all of them or some.
+    private func overRowPanels(of some: Range<Int>? = nil, _ body: (_ panel: UnsafeMutablePointer<Double>, _ rows: Range<Int>) -> Void) {
+        let some = some ?? 0..<rows
+        guard !some.isEmpty else { return }
+        let height = min(some.count, max(Self.leastPanel, Self.panelBytes / (8 * max(columns, 1))))
         let panel = UnsafeMutablePointer<Double>.allocate(capacity: height * columns)
         defer { panel.deallocate() }
-        for start in stride(from: 0, to: rows, by: height) {
-            let range = start..<min(rows, start + height)
+        for start in stride(from: some.lowerBound, to: some.upperBound, by: height) {
+            let range = start..<min(some.upperBound, start + height)
             jacobian(rows: range, into: panel, leading: range.count)
             body(panel, range)
         }
