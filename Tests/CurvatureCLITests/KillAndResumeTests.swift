@@ -107,9 +107,9 @@ import Testing
     static let deepRitz = "{name: deep-ritz-1d, network: {width: 24, depth: 2}, elements: 64}"
     static let poisson = "{name: poisson-2d, network: {width: 16, depth: 2}, points: {interior: 400, boundary: 80}}"
 
-    /// Kills a case must survive: 8, or an equal share of `CURVATURE_KILLS` over all cases.
+    /// Kills a case must survive: 5, or an equal share of `CURVATURE_KILLS` over all cases.
     static let kills =
-        ProcessInfo.processInfo.environment["CURVATURE_KILLS"].flatMap(Int.init).map { ($0 + cases.count - 1) / cases.count } ?? 8
+        ProcessInfo.processInfo.environment["CURVATURE_KILLS"].flatMap(Int.init).map { ($0 + cases.count - 1) / cases.count } ?? 5
 
     @Test(arguments: cases) func endsWithTheSameBits(_ example: Case) throws {
         let (tool, scratch) = (try CommandLineTool(), try ScratchFolder())

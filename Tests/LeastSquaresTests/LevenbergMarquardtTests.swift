@@ -93,6 +93,51 @@ import Testing
         #expect(norm(try firstStep(solver, .identity) - expected) > 1e-3 * norm(expected))
     }
 
+    /// A linear residual is solved by the first step, which nothing has to be learnt for; by the damping rule alone it is not.
+    @Test(arguments: directSolvers) func linearResidualsTakeOneUndampedStep(solver: DampedSolver) throws {
+        var random = RandomStream(seed: 4, name: "undamped")
+        let (a, solution) = (Matrix(rows: 20, columns: 6, elements: random.normalVector(120).elements), random.normalVector(6))
+        let problem = Residuals.linear(a, a.times(solution))
+        func firstStep(undamped: Bool) throws -> (error: Double, hasRefused: Bool) {
+            var method = optimizer(solver, .identity)
+            method.beginsUndamped = undamped
+            let state = try drive(method, on: problem, from: 1.5 * solution, steps: 1).state
+            return ((state.parameters.values - solution).norm / solution.norm, state.hasRefused)
+        }
+        let (undamped, damped) = (try firstStep(undamped: true), try firstStep(undamped: false))
+        #expect(undamped.error <= 1e-8 && !undamped.hasRefused)
+        #expect(damped.error >= 1e-5 && damped.hasRefused)
+    }
+
+    /// From (1.5, 3) Gauss–Newton's steps lead to (1, 0.75) and (1, 1), neither longer than where it begins; from (−1.2, 1) the first is, and from then
+    /// on the run is that of the damping rule.
+    @Test func theRuleBeginsWhereAStepIsTooLong() throws {
+        var (undamped, ruled) = (LevenbergMarquardt(), LevenbergMarquardt())
+        (undamped.geodesicAcceleration, ruled.geodesicAcceleration, ruled.beginsUndamped) = (0, 0, false)
+        let near = try drive(undamped, on: Residuals.rosenbrock(), from: [1.5, 3], steps: 2).state
+        #expect((near.parameters.values - [1, 1]).norm <= 1e-8 && !near.hasRefused)
+        for steps in 1...10 {
+            let far = try drive(undamped, on: Residuals.rosenbrock(), from: [-1.2, 1], steps: steps).state
+            let expected = try drive(ruled, on: Residuals.rosenbrock(), from: [-1.2, 1], steps: steps).state
+            #expect(far == expected && far.hasRefused)
+        }
+    }
+
+    /// A step that raises the loss is refused, and the rule begins with its own first damping: arctan(x − 10) from 11.5, where Gauss–Newton goes
+    /// to 8.31.
+    @Test func theRuleBeginsWhereAStepIsRefused() throws {
+        var method = LevenbergMarquardt()
+        method.geodesicAcceleration = 0
+        let (state, reports) = try drive(method, on: Residuals.arctangent, from: [11.5], steps: 1)
+        func detail(_ name: String) throws -> Double { try #require(reports.first?.details.first { $0.name == name }).value }
+        // The undamped trial, and one for λ₀ and each time that it has grown: 2, 4, 8, … times.
+        let trials = Int(try detail("trials"))
+        let expected = (1..<trials - 1).reduce(1e-3) { λ, k in λ * Double(1 << k) }
+        let λ = try detail("damping")
+        #expect(trials > 2 && abs(λ * 3.25 * 3.25 / expected - 1) <= 1e-12)
+        #expect(state.hasRefused && abs(state.parameters.values[0] - 10) < 1.5)
+    }
+
     @Test func automaticTakesTheSmallerSquare() {
         let optimizer = LevenbergMarquardt()
         let tall = optimizer.workingMemory(parameters: 10, residuals: 10_000) ?? 0
@@ -104,14 +149,17 @@ import Testing
     @Test func storedAndContinuedIsUninterrupted() throws {
         let optimizer = LevenbergMarquardt(damping: ClassicalDamping(), scaling: .marquardt)
         let problem = Residuals.rosenbrock()
-        var whole = try optimizer.start(on: problem, from: Parameters([-1.2, 1]))
-        for _ in 0..<20 {
-            var resumed: LevenbergMarquardtState = try Archive(of: whole).decoded()
-            #expect(resumed == whole)
-            let verdict = try optimizer.step(&whole, on: problem).verdict
-            _ = try optimizer.step(&resumed, on: problem)
-            #expect(resumed == whole)
-            if verdict != .accepted { break }
+        // The second begins undamped.
+        for start: Vector in [[-1.2, 1], [1.5, 3]] {
+            var whole = try optimizer.start(on: problem, from: Parameters(start))
+            for _ in 0..<20 {
+                var resumed: LevenbergMarquardtState = try Archive(of: whole).decoded()
+                #expect(resumed == whole)
+                let verdict = try optimizer.step(&whole, on: problem).verdict
+                _ = try optimizer.step(&resumed, on: problem)
+                #expect(resumed == whole)
+                if verdict != .accepted { break }
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+import Foundation
 import LinearAlgebra
 import OptimizationCore
 
@@ -49,6 +50,11 @@ extension Residuals {
             r: { x in x[0] > wall ? [.nan, .nan] : [10 * (x[1] - x[0] * x[0]), 1 - x[0]] },
             J: { x in Matrix(rows: [[-20 * x[0], 10], [-1, 0]]) })
     }
+
+    /// arctan(x − 10), for which Gauss–Newton diverges from beyond 10 ± 1.39.
+    static let arctangent = Residuals(
+        name: "arctangent", parameterCount: 1, residualCount: 1, r: { x in [atan(x[0] - 10)] },
+        J: { x in Matrix(rows: [[1 / (1 + (x[0] - 10) * (x[0] - 10))]]) })
 
     /// Powell's singular function (no. 13): minimum 0 at the origin, where J has rank two; start (3, −1, 0, 1).
     static let powellSingular = Residuals(

@@ -8,7 +8,8 @@ import OptimizationCore
 ///
 ///     (JᵀJ + λD)d = −g        ρ = (L(θ) − L(θ + d)) / ½dᵀ(λDd − g)
 ///
-/// ρ > 0 takes the step; ρ moves λ by the damping rule (Nielsen's by default). D = I, or carries diag(JᵀJ): see ``Scaling``.
+/// ρ > 0 takes the step; ρ moves λ by the damping rule (Nielsen's by default), which begins where a step that is all but undamped is refused or
+/// longer than θ: see `beginsUndamped`. D = I, or carries diag(JᵀJ): see ``Scaling``.
 /// With geodesic acceleration, (JᵀJ + λD)a = −Jᵀr″ with r″ = ∂²r(θ + td)/∂t² ≈ 2(r(θ + d) − r − Jd), d + ½a is tried too, which follows a
 /// curved valley further, and the better of both is the step; but d alone where it leaves less than ¾ of the loss or 2‖a‖ >
 /// `geodesicAcceleration`·‖d‖ in the norm of D. A step tries up to `maximumTrials` dampings on one linearisation, and is rejected if none lowers the loss; λ then goes on from there.
@@ -18,6 +19,7 @@ import OptimizationCore
 /// Cost: one QR of J (2NP² flops), JᵀJ (NP²) or JJᵀ, then a factorisation and a loss a trial, a gradient a step. Squared systems
 /// stop near 1e-9 of relative accuracy. Breaks down where λ leaves its bounds; stationary where rounding leaves nothing to do.
 /// Variants: the running maximum of diag(JᵀJ) is MINPACK's and keeps D from shrinking; Ceres and Marquardt himself take diag(JᵀJ) as it is.
+/// MINPACK begins in a trust region of 100·‖Dθ‖, of which the undamped beginning is the counterpart here; Nielsen and Ceres begin with a damping.
 /// Transtrum and Sethna refuse a step whose acceleration is too large, here it is taken without; they accelerate every step and take r″ by
 /// a difference over a tenth of d, a residual more a trial.
 /// Sources: Levenberg, Q. Appl. Math. 2 (1944); Marquardt, doi:10.1137/0111030; Nielsen, IMM-REP-1999-05; Moré, LNM 630 (1978),
@@ -40,9 +42,12 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
     public var maximumTrials = 20
     /// The greatest 2‖a‖/‖d‖ of a step with geodesic acceleration; 0 for steps without.
     ///
-    /// On NIST's 54 fits: with 0.75 all are solved, with a mean log relative error of 10.7 and 29 356 evaluations (43 584 with every step
-    /// accelerated by a difference over a tenth of d); without, 53 (MGH10 from its far start is not), with 10.5.
+    /// On NIST's 54 fits: with 0.75 all are solved, with a mean log relative error of 10.6 and 27 532 evaluations; where every step was
+    /// accelerated by a difference over a tenth of d, before steps began undamped, with 43 584; without, 53 (MGH10 from its far start was not).
     public var geodesicAcceleration = 0.75
+    /// Whether a run's first steps are all but undamped, with λ = 1e-12 in the scale of D, until one is refused or longer than θ; the damping rule
+    /// begins there. Where r is near to linear no damping has to come down first.
+    public var beginsUndamped = true
     /// When the solvers lsmr and cgls stop.
     public var krylov = KrylovSettings()
 
@@ -67,6 +72,9 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
             .number(
                 "geodesicAcceleration", \.geodesicAcceleration, in: .nonNegative,
                 meaning: "the greatest ratio of acceleration to step; 0 for none"),
+            .flag(
+                "beginsUndamped", \.beginsUndamped,
+                meaning: "whether the first steps are all but undamped, until one is refused or longer than θ"),
             .part("krylov", \.krylov, meaning: "when lsmr and cgls stop"),
         ]
     }
@@ -112,17 +120,25 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         // λ multiplies D: relative to the greatest curvature where D = I, to one where D carries the curvature.
         let carriesCurvature = scaling != .identity && system.squaredColumnNorms != nil
         let unit = carriesCurvature ? 1 : Swift.max(largest, Double.leastNormalMagnitude)
-        var λ = state.damping?.damping(scale: unit) ?? damping.start(scale: unit)
+        // Until a trial is refused or longer than θ, steps are all but undamped; the rule begins there.
+        var isUndamped = beginsUndamped && !state.hasRefused
+        var λ = state.damping?.damping(scale: unit) ?? (isUndamped ? leastDamping(scale: unit) : damping.start(scale: unit))
         var (anyFinite, isLoosened) = (false, false)
         var (boldest, noise): (Vector?, Double?)
 
-        /// Takes a step to θ + p with the damping that comes after; nil where the gradient there is not finite.
-        func accept(_ p: Vector, _ candidate: Vector, next: Damping) throws -> StepReport? {
+        /// Takes a step to θ + p, whose gain ratio moves the damping; nil where the gradient there is not finite.
+        func accept(_ p: Vector, _ candidate: Vector, gainRatio ρ: Double) throws -> StepReport? {
             let there = Standpoint(at: here.parameters.with(candidate), try problem.lossAndGradient(at: candidate))
             guard there.isFinite else { return nil }
             let used = λ.value
-            (state.damping, state.standpoint) = (next, there)
+            (state.damping, state.hasRefused, state.standpoint) = (damping.updated(λ, gainRatio: ρ), !isUndamped, there)
             return report(there, .accepted, damping: used, stepLength: p.norm)
+        }
+
+        /// The damping after a refusal.
+        func refused(_ ρ: Double) -> Damping {
+            defer { isUndamped = false }
+            return isUndamped ? damping.start(scale: unit) : damping.updated(λ, gainRatio: ρ)
         }
 
         while trials < maximumTrials {
@@ -134,10 +150,14 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                     return broken(
                         .linearSolver, "the damped equations cannot be solved with the greatest damping", lookingAt: here.parameters.values)
                 }
-                (λ, lastRatio) = (damping.updated(λ, gainRatio: -.infinity), -.infinity)
+                (λ, lastRatio) = (refused(-.infinity), -.infinity)
                 continue
             }
             iterations += taken
+            if isUndamped, d.norm > here.parameters.values.norm {
+                λ = refused(-.infinity)
+                continue
+            }
             let promised = 0.5 * (zip(d, D).reduce(0) { $0 + λ.value * $1.0 * $1.0 * $1.1 } - here.gradient.dot(d))
             if boldest == nil {
                 // The boldest step promises no more than rounding hides: the gradient alone can tell whether it helps.
@@ -153,7 +173,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                     let candidate = here.parameters.values + d
                     if promised < 0.9 * (before.hiddenPromise ?? .infinity),
                         try problem.loss(at: candidate).total <= here.loss.total + 4 * hidden,
-                        let report = try accept(d, candidate, next: damping.updated(λ, gainRatio: 1))
+                        let report = try accept(d, candidate, gainRatio: 1)
                     {
                         state.hiddenPromise = promised
                         return report
@@ -168,7 +188,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
             let ρ = loss.isFinite ? (here.loss.total - loss) / promised : -.infinity
             lastRatio = ρ
             if ρ > damping.acceptance, loss < here.loss.total,
-                let report = try accept(p, candidate, next: damping.updated(λ, gainRatio: ρ))
+                let report = try accept(p, candidate, gainRatio: ρ)
             {
                 return report
             }
@@ -183,10 +203,16 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                     .regularization, "the damping reached its bound, \(λ.value), without a decrease",
                     lookingAt: here.parameters.values + (boldest ?? d))
             }
-            λ = damping.updated(λ, gainRatio: Swift.min(ρ, damping.acceptance))
+            λ = refused(Swift.min(ρ, damping.acceptance))
         }
-        state.damping = λ
+        (state.damping, state.hasRefused) = (λ, !isUndamped)
         return ended(anyFinite ? .rejected : .invalid)
+    }
+
+    /// λ of steps that are all but undamped.
+    private func leastDamping(scale: Double) -> Damping {
+        let start = damping.start(scale: scale)
+        return damping.moved(start, to: Swift.min(start.value, 1e-12 * scale), growth: start.growth)
     }
 
     /// ½‖g‖⁴/‖Jg‖²: what the model's minimum along −g promises.
@@ -309,6 +335,8 @@ public struct LevenbergMarquardtState: OptimizerState, Equatable {
     /// λ and ν; nil before the first linearisation sets their scale.
     public var damping: Damping?
     public var scale: Vector?
+    /// Whether a trial has been refused, so that the damping rule has begun.
+    public var hasRefused = false
     /// What the last step promised, where that hid in the loss's rounding.
     public var hiddenPromise: Double?
 
@@ -320,10 +348,11 @@ public struct LevenbergMarquardtState: OptimizerState, Equatable {
         archive.set("standpoint", standpoint)
         archive.set("damping", damping?.stored ?? [])
         archive.set("scale", scale?.elements ?? [])
+        archive.set("hasRefused", hasRefused)
         archive.set("hiddenPromise", hiddenPromise.map { [$0] } ?? [])
     }
 
-    public static var formatVersion: Int { 2 }
+    public static var formatVersion: Int { 3 }
 
     public init(from archive: Archive) throws {
         standpoint = try archive.value("standpoint")
@@ -334,6 +363,7 @@ public struct LevenbergMarquardtState: OptimizerState, Equatable {
             throw ArchiveError(entry: "scale", reason: "\(stored.count) values for \(standpoint.parameters.count) parameters")
         }
         scale = stored.isEmpty ? nil : stored
+        hasRefused = try archive.bool("hasRefused")
         let promise = try archive.doubles("hiddenPromise")
         guard promise.count <= 1 else { throw ArchiveError(entry: "hiddenPromise", reason: "should be one number or none") }
         hiddenPromise = promise.first
