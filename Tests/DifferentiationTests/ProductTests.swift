@@ -44,7 +44,8 @@ extension Engine {
             let second = program.network.blocks[2].offset..<program.network.blocks[4].offset
             for block in [0..<program.parameterCount, second, 5..<(second.upperBound + 3), 7..<(program.parameterCount - 4)] {
                 let part = Matrix(
-                    rows: j.rows, columns: block.count, elements: Array(j.elements[(block.lowerBound * j.rows)..<(block.upperBound * j.rows)]))
+                    rows: j.rows, columns: block.count,
+                    elements: Array(j.elements[(block.lowerBound * j.rows)..<(block.upperBound * j.rows)]))
                 let outer = program.jacobian(at: θ, block: block).outerMatrix()
                 #expect(Self.close(outer, part.outerGram) && outer == outer.transposed, "\(block)")
             }

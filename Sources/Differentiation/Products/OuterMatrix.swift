@@ -109,7 +109,9 @@ extension ProgramJacobian {
         let (width, all) = (max(Self.leastPanel, panelBytes / (8 * rows)), 0..<rows)
         var sweeps: [KernelSweep] = []
         // Columns that count between all rows come first: their product begins the sum.
-        let some = Set(parts.map(\.fromColumns)).filter { !$0.isEmpty && $0 != all }.sorted { ($0.lowerBound, $0.count) < ($1.lowerBound, $1.count) }
+        let some = Set(parts.map(\.fromColumns)).filter { !$0.isEmpty && $0 != all }.sorted {
+            ($0.lowerBound, $0.count) < ($1.lowerBound, $1.count)
+        }
         for rows in [all] + some {
             let these = parts.filter { $0.fromColumns == rows }.map(\.layer)
             for panel in columnPanels(of: these, withScalars: rows == all, atMost: width) {
@@ -243,7 +245,8 @@ extension ProgramJacobian {
     }
 
     /// c += the products of the columns of J with themselves, between the rows where each counts; c ← them, the first time.
-    private func addColumnProducts(_ sweep: KernelSweep, _ memory: UnsafePointer<Double>, isFirst: Bool, to c: UnsafeMutablePointer<Double>) {
+    private func addColumnProducts(_ sweep: KernelSweep, _ memory: UnsafePointer<Double>, isFirst: Bool, to c: UnsafeMutablePointer<Double>)
+    {
         let n = rows
         // Columns beside each other that count between the same rows; what a block that ends within a portion has beside it is left out.
         var runs: [(rows: Range<Int>, first: Int, width: Int)] = []
@@ -275,7 +278,8 @@ extension ProgramJacobian {
         let n = rows
         func part(_ t: Int) -> ck_layer_rows {
             ck_layer_rows(
-                x: memory + places[t].x, g: memory + places[t].g, rows: tiles[t].points, channels: tiles[t].channels, values: tiles[t].values)
+                x: memory + places[t].x, g: memory + places[t].g, rows: tiles[t].points, channels: tiles[t].channels,
+                values: tiles[t].values)
         }
         func isWanted(_ a: Int, _ b: Int) -> Bool { !(some.contains(tiles[a].row) && some.contains(tiles[b].row)) }
         let bytes = tiles.reduce(0) { max($0, 8 * $1.height * (shape.inputs + shape.outputs)) }
