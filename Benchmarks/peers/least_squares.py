@@ -23,7 +23,7 @@ import numpy as np
 import optimistix
 import scipy.optimize
 
-import quasi_newton
+import functions
 from quasi_newton import FUNCTIONS, ROOT, Reached, run_of_ours
 
 jax.config.update("jax_enable_x64", True)
@@ -51,12 +51,12 @@ LIMIT = 5000
 
 
 def traceable():
-    """The same functions, written in JAX."""
-    spec = importlib.util.spec_from_file_location("traceable_functions", quasi_newton.__file__)
+    """By name the residuals of functions.py, written in JAX."""
+    spec = importlib.util.spec_from_file_location("traceable_functions", functions.__file__)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.np = jax.numpy
-    return {name: residual for name, _, residual, _ in module.FUNCTIONS}
+    return vars(module)
 
 
 def scipys(method, residual, start, target):
@@ -85,8 +85,8 @@ def scipys(method, residual, start, target):
     return None
 
 
-def optimistixs(solver, residual, start, target):
-    """The same of an Optimistix solver, driven step by step."""
+def steps(solver, residual, start, limit):
+    """An Optimistix solver driven step by step: after each, the steps, those accepted, and the loss. Ends where θ is not finite."""
     solver, tags = solver(rtol=0, atol=0), frozenset()
     fn = lambda x, _: (residual(x), None)
     y = jax.numpy.array(start, float)
@@ -99,12 +99,18 @@ def optimistixs(solver, residual, start, target):
         y, state, _ = solver.step(fn, y, None, {}, equinox.combine(arrays, rest), tags)
         return y, equinox.partition(state, equinox.is_array)[0], 0.5 * jax.numpy.sum(residual(y) ** 2), state.num_accepted_steps
 
-    for taken in range(1, LIMIT + 1):
+    for taken in range(1, limit + 1):
         y, arrays, loss, accepted = step(y, arrays)
-        if loss <= target:
-            return {"evaluations": taken, "jacobians": int(accepted) - 1}
+        yield taken, int(accepted), float(loss)
         if not np.all(np.isfinite(y)):
-            return None
+            return
+
+
+def optimistixs(solver, residual, start, target):
+    """Evaluations and Jacobians that an Optimistix solver takes to the target, or None."""
+    for taken, accepted, loss in steps(solver, residual, start, LIMIT):
+        if loss <= target:
+            return {"evaluations": taken, "jacobians": accepted - 1}
     return None
 
 
@@ -132,7 +138,7 @@ def main():
         r = residual(np.array(start, float))
         target = options.gap * 0.5 * float(r @ r)
         counts = {method: scipys(method, residual, start, target) for method in SCIPY}
-        counts |= {label: optimistixs(solver, traced[name], start, target) for label, solver in OPTIMISTIX.items()}
+        counts |= {label: optimistixs(solver, traced[residual.__name__], start, target) for label, solver in OPTIMISTIX.items()}
         counts |= {label: ours(options.curvature, optimizer, name, dimension, target) for label, optimizer in OURS.items()}
         table.append({"function": name, "dimension": dimension, "counts": counts})
     versions = {"scipy": scipy.__version__, "optimistix": optimistix.__version__}

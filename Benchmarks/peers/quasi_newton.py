@@ -18,76 +18,24 @@ import tempfile
 import numpy as np
 import scipy.optimize
 
+import functions
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def rosenbrock(x):
-    return np.stack([10 * (x[1::2] - x[::2] ** 2), 1 - x[::2]]).ravel()
-
-
-def powell_singular(x):
-    a, b, c, d = x[0::4], x[1::4], x[2::4], x[3::4]
-    return np.stack([a + 10 * b, math.sqrt(5) * (c - d), (b - 2 * c) ** 2, math.sqrt(10) * (a - d) ** 2]).ravel()
-
-
-def wood(x):
-    a, b, c, d = x
-    return np.array([10 * (b - a**2), 1 - a, math.sqrt(90) * (d - c**2), 1 - c, math.sqrt(10) * (b + d - 2), (b - d) / math.sqrt(10)])
-
-
-def beale(x):
-    return np.array([y - x[0] * (1 - x[1] ** k) for k, y in ((1, 1.5), (2, 2.25), (3, 2.625))])
-
-
-def biggs(x):
-    t = 0.1 * np.arange(1, 14)
-    y = np.exp(-t) - 5 * np.exp(-10 * t) + 3 * np.exp(-4 * t)
-    return x[2] * np.exp(-t * x[0]) - x[3] * np.exp(-t * x[1]) + x[5] * np.exp(-t * x[4]) - y
-
-
-def box(x):
-    t = 0.1 * np.arange(1, 11)
-    return np.exp(-t * x[0]) - np.exp(-t * x[1]) - x[2] * (np.exp(-t) - np.exp(-10 * t))
-
-
-def variably_dimensioned(x):
-    s = np.sum(np.arange(1, len(x) + 1) * (x - 1))
-    return np.concatenate([x - 1, np.stack([s, s * s])])
-
-
-def broyden_tridiagonal(x):
-    padded = np.concatenate([np.zeros(1), x, np.zeros(1)])
-    return (3 - 2 * x) * x - padded[:-2] - 2 * padded[2:] + 1
-
-
-def discrete_boundary_value(x):
-    n, h = len(x), 1 / (len(x) + 1)
-    padded, t = np.concatenate([np.zeros(1), x, np.zeros(1)]), h * np.arange(1, n + 1)
-    return 2 * x - padded[:-2] - padded[2:] + 0.5 * h * h * (x + t + 1) ** 3
-
-
-def powell_badly_scaled(x):
-    return np.array([1e4 * x[0] * x[1] - 1, np.exp(-x[0]) + np.exp(-x[1]) - 1.0001])
-
-
-def grid_start(n):
-    t = np.arange(1, n + 1) / (n + 1)
-    return t * (t - 1)
-
-
 FUNCTIONS = [
-    ("rosenbrock", 2, rosenbrock, [-1.2, 1]),
-    ("extended-rosenbrock", 100, rosenbrock, [-1.2, 1] * 50),
-    ("powell-singular", 4, powell_singular, [3, -1, 0, 1]),
-    ("extended-powell-singular", 100, powell_singular, [3, -1, 0, 1] * 25),
-    ("wood", 4, wood, [-3, -1, -3, -1]),
-    ("beale", 2, beale, [1, 1]),
-    ("box-3d", 3, box, [0, 10, 20]),
-    ("biggs-exp6", 6, biggs, [1, 2, 1, 1, 1, 1]),
-    ("variably-dimensioned", 20, variably_dimensioned, 1 - np.arange(1, 21) / 20),
-    ("broyden-tridiagonal", 50, broyden_tridiagonal, [-1] * 50),
-    ("discrete-boundary-value", 30, discrete_boundary_value, grid_start(30)),
-    ("powell-badly-scaled", 2, powell_badly_scaled, [0, 1]),
+    ("rosenbrock", 2, functions.rosenbrock, [-1.2, 1]),
+    ("extended-rosenbrock", 100, functions.rosenbrock, [-1.2, 1] * 50),
+    ("powell-singular", 4, functions.powell_singular, [3, -1, 0, 1]),
+    ("extended-powell-singular", 100, functions.powell_singular, [3, -1, 0, 1] * 25),
+    ("wood", 4, functions.wood, [-3, -1, -3, -1]),
+    ("beale", 2, functions.beale, [1, 1]),
+    ("box-3d", 3, functions.box, [0, 10, 20]),
+    ("biggs-exp6", 6, functions.biggs, [1, 2, 1, 1, 1, 1]),
+    ("variably-dimensioned", 20, functions.variably_dimensioned, 1 - np.arange(1, 21) / 20),
+    ("broyden-tridiagonal", 50, functions.broyden_tridiagonal, [-1] * 50),
+    ("discrete-boundary-value", 30, functions.discrete_boundary_value, functions.grid_start(30)),
+    ("powell-badly-scaled", 2, functions.powell_badly_scaled, [0, 1]),
 ]
 
 PEERS = {
@@ -137,13 +85,13 @@ def peer(method, residual, start, target):
     return None
 
 
-def run_of_ours(curvature, optimizer, name, dimension, target, folder):
+def run_of_ours(curvature, optimizer, name, dimension, target, folder, steps=5000, every=10):
     """The one stage of a run to the target as reported, and whether it got there."""
     run = pathlib.Path(folder) / "run.yaml"
     run.write_text(
         f"problem: {{name: test-function, function: {name}, dimension: {dimension}}}\nseed: 1\nstages:\n"
-        f"  - {{stage: only, optimizer: {optimizer}, until: {{any: [{{loss: {{below: {target}}}}}, {{iterations: 5000}}]}}}}\n"
-        f"output: {{folder: {folder}/out}}\n"
+        f"  - {{stage: only, optimizer: {optimizer}, until: {{any: [{{loss: {{below: {target}}}}}, {{iterations: {steps}}}]}}}}\n"
+        f"output: {{folder: {folder}/out, trajectory: {{every: {every}}}}}\n"
     )
     done = subprocess.run([curvature, "run", str(run), "--json", "--quiet"], capture_output=True, text=True)
     stage = json.loads(done.stdout.strip().splitlines()[-1])["stages"][0]

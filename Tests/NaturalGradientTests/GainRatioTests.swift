@@ -16,7 +16,8 @@ import Testing
         let problem = try smallPoisson(width: 10, interior: 50)
         let start = startingPoint(of: problem)
         let natural = NaturalGradient(space: space, damping: rule, solver: .exact)
-        let reference = LevenbergMarquardt(damping: rule, solver: space == .samples ? .kernel : .gramian, geodesicAcceleration: 0)
+        var reference = LevenbergMarquardt(damping: rule, solver: space == .samples ? .kernel : .gramian, geodesicAcceleration: 0)
+        reference.beginsUndamped = false
         let (mine, reports) = try drive(natural, on: problem, from: start, steps: 12)
         let (theirs, expected) = try drive(reference, on: problem, from: start, steps: 12)
         #expect(reports.count == 12 && reports.contains { detail("trials", $0) ?? 0 > 1 }, "no step was refused")
