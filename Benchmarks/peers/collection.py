@@ -9,7 +9,7 @@ gap once L − L* ≤ gap·(L₀ − L*) for a known minimum L* that the run doe
 a whole one); of methods for residuals residuals at new points, and Jacobians.
 
 By family: the fraction solved, the profile of Dolan and Moré, doi:10.1007/s101070100263 (the fraction solved at no more than τ times the least cost
-in the family), whether ours is at or above the best of the others' for every τ ≥ 3, and the geometric mean of the ratios of costs where both arrive.
+in the family), whether ours is at or above each of the others' for every τ ≥ 3, and the geometric mean of the ratios of costs where both arrive.
 """
 
 import argparse
@@ -65,7 +65,7 @@ class History:
         if not self.points:
             return [None] * len(GAPS)
         least = min(loss for _, loss in self.points)
-        # The greatest known minimum that the run is not below.
+        # The greatest known minimum that the run is not below: where it ends, if it ends at one.
         reached = [m for m in minima if m <= least * (1 + 1e-12) + 1e-300]
         goal = max(reached) if reached else min(minima)
         costs = []
@@ -191,10 +191,10 @@ def ours(curvature, label, name, dimension):
     return history
 
 
-def profile(costs, columns, others, taus):
-    """By column the fraction of functions that it solves within τ times the least cost of all columns, for each τ."""
+def profile(costs, columns, method, taus):
+    """The fraction of functions that a method solves within τ times the least cost of all columns, for each τ."""
     best = [min((row[c] for c in columns if row[c]), default=None) for row in costs]
-    return [sum(1 for row, least in zip(costs, best) if row[others] and row[others] <= tau * least) / len(costs) for tau in taus]
+    return [sum(1 for row, least in zip(costs, best) if row[method] and row[method] <= tau * least) / len(costs) for tau in taus]
 
 
 def main():

@@ -335,7 +335,7 @@ public struct LevenbergMarquardtState: OptimizerState, Equatable {
     /// λ and ν; nil before the first linearisation sets their scale.
     public var damping: Damping?
     public var scale: Vector?
-    /// Whether a trial has been refused, so that the damping rule has begun.
+    /// Whether the damping rule has begun: a trial was refused or longer than θ, or steps do not begin undamped.
     public var hasRefused = false
     /// What the last step promised, where that hid in the loss's rounding.
     public var hiddenPromise: Double?
