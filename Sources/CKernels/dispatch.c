@@ -112,6 +112,11 @@ void ck_row_product(
     size_t ldc) {
     kernels()->row_product(m, n, k, a, lda, b, row, column, accumulate, c, ldc);
 }
+void ck_row_product_pair(
+    size_t m, size_t n, size_t k, const double *a, const double *a2, size_t lda, const double *b, const double *b2, size_t row,
+    size_t column, int accumulate, double *c, size_t ldc) {
+    kernels()->row_product_pair(m, n, k, a, a2, lda, b, b2, row, column, accumulate, c, ldc);
+}
 void ck_inner_product(
     size_t m, size_t n, size_t rows, const double *a, const double *b, size_t ld, double *c, size_t ldc) {
     kernels()->inner_product(m, n, rows, a, b, ld, c, ldc);
@@ -198,6 +203,11 @@ void ck_single_row_product(
     size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t row, size_t column, int accumulate, float *c,
     size_t ldc) {
     single_kernels()->row_product(m, n, k, a, lda, b, row, column, accumulate, c, ldc);
+}
+void ck_single_row_product_pair(
+    size_t m, size_t n, size_t k, const float *a, const float *a2, size_t lda, const float *b, const float *b2, size_t row,
+    size_t column, int accumulate, float *c, size_t ldc) {
+    single_kernels()->row_product_pair(m, n, k, a, a2, lda, b, b2, row, column, accumulate, c, ldc);
 }
 void ck_single_inner_product(
     size_t m, size_t n, size_t rows, const float *a, const float *b, size_t ld, double *c, size_t ldc) {

@@ -18,6 +18,9 @@ typedef struct {
         size_t, size_t, size_t, size_t, size_t, const double *, const double *, double *, size_t);
     void (*row_product)(
         size_t, size_t, size_t, const double *, size_t, const double *, size_t, size_t, int, double *, size_t);
+    void (*row_product_pair)(
+        size_t, size_t, size_t, const double *, const double *, size_t, const double *, const double *, size_t, size_t, int, double *,
+        size_t);
     void (*inner_product)(size_t, size_t, size_t, const double *, const double *, size_t, double *, size_t);
     void (*pack_rows)(size_t, size_t, const double *, size_t, double *);
     void (*pack_columns)(size_t, size_t, const double *, size_t, double *);
@@ -54,6 +57,8 @@ typedef struct {
     void (*narrow)(size_t, const double *, float *);
     void (*jacobian_rows)(size_t, size_t, size_t, size_t, size_t, const float *, const float *, double *, size_t);
     void (*row_product)(size_t, size_t, size_t, const float *, size_t, const float *, size_t, size_t, int, float *, size_t);
+    void (*row_product_pair)(
+        size_t, size_t, size_t, const float *, const float *, size_t, const float *, const float *, size_t, size_t, int, float *, size_t);
     void (*inner_product)(size_t, size_t, size_t, const float *, const float *, size_t, double *, size_t);
 } ck_single_kernels;
 

@@ -83,11 +83,12 @@ public struct Program: Sendable {
         }
         (self.layers, self.compiled, self.blocks) = (layers, compiled, blocks)
         shards = Program.shards(of: blocks, terms: compiled, parameters: layers.parameterCount)
-        layouts = compiled.map { term in PassKind.allCases.map { BlockLayout(term, of: layers, for: $0) } }
-        forwardSizes = zip(compiled, layouts).map { term, layouts in layouts[PassKind.values.rawValue].forwardSize(in: term.precision) }
+        let keeping = ForwardKeeping(for: compiled, of: layers, atMost: options.keptForwardBytes)
+        layouts = compiled.map { term in PassKind.allCases.map { BlockLayout(term, of: layers, for: $0, keeping: keeping) } }
+        forwardSizes = zip(compiled, layouts).map { term, layouts in layouts[PassKind.values.rawValue].keptSize(in: term.precision) }
         forwardOffsets = zip(compiled, forwardSizes).reduce(into: [0]) { offsets, next in
             let (term, size) = next
-            offsets.append(offsets[offsets.count - 1] + (term.count + term.blockSize - 1) / term.blockSize * size)
+            offsets.append(offsets[offsets.count - 1] + term.blockCount * size)
         }
         columnCapacity = compiled.reduce(1) { max($0, BlockPass.columnCapacity($1)) }
         residualCount = offset

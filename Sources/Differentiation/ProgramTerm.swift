@@ -117,6 +117,8 @@ struct CompiledTerm: Sendable {
             ?? padding * CompiledTerm.blockVectors(channels: space.count * function.arity)
     }
 
+    var blockCount: Int { (count + blockSize - 1) / blockSize }
+
     /// A number of points, filled up to whole vectors.
     func padded(_ points: Int) -> Int { (points + precision.padding - 1) / precision.padding * precision.padding }
 

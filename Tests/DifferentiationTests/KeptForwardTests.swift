@@ -14,11 +14,16 @@ extension Engine {
         /// several terms, blocks, fields and trained numbers, in both precisions.
         @Test(arguments: cases, JetPrecision.allCases)
         func bitsAreThoseWithout(_ c: RandomCase, _ precision: JetPrecision) {
-            let (keeps, θ) = c.program(ProgramOptions(blockSize: 16, precision: precision))
-            let (streams, _) = c.program(ProgramOptions(blockSize: 16, precision: precision, keptForwardBytes: 0))
+            let (keeps, _) = c.program(ProgramOptions(blockSize: 16, precision: precision))
+            // Less than everything: z of the layers whose activation the kernels know, and all of others.
+            let (keepsLess, _) = c.program(
+                ProgramOptions(blockSize: 16, precision: precision, keptForwardBytes: keeps.keptForwardMemory - 1))
+            #expect(keepsLess.keptForwardMemory < keeps.keptForwardMemory)
+            let (streams, θ) = c.program(ProgramOptions(blockSize: 16, precision: precision, keptForwardBytes: 0))
+            #expect(streams.keptForwardMemory == 0)
             var rng = Seeded(c.seed + 2)
             // The second point's operators find the memory of the first's.
-            for θ in [θ, rng.vector(θ.count)] {
+            for (θ, keeps) in [(θ, keeps), (rng.vector(θ.count), keeps), (θ, keepsLess), (rng.vector(θ.count), keepsLess)] {
                 let (jacobian, hessian) = (keeps.jacobian(at: θ), keeps.hessian(at: θ))
                 for round in 1...4 {
                     let (v, w) = (rng.vector(keeps.parameterCount), rng.vector(keeps.residualCount))

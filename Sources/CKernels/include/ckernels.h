@@ -84,7 +84,7 @@ typedef struct {
 // Jets of `features` features at `count` points (a multiple of 8): channel c of feature j at j·C·count + c·count, with
 // C = 1 + firsts + seconds. Letters: z before the activation, h = σ(z) after it, g a cotangent, a dot a tangent.
 
-/// z₀ ← z₀ + bias, h ← jet of σ(z).
+/// z₀ ← z₀ + bias, h ← jet of σ(z). Where `bias` is null, z is only read.
 void ck_jet_forward(
     const ck_jet *jet, int activation, size_t count, size_t features, const double *bias, double *z, double *h);
 /// g: h̄ → z̄ in place.
@@ -136,6 +136,10 @@ void ck_jacobian_rows(
 void ck_row_product(
     size_t m, size_t n, size_t k, const double *a, size_t lda, const double *b, size_t row, size_t column, int accumulate, double *c,
     size_t ldc);
+/// C ← A·B + A₂·B₂, or C += …, the pairs of the same shapes: with one reading and writing of C.
+void ck_row_product_pair(
+    size_t m, size_t n, size_t k, const double *a, const double *a2, size_t lda, const double *b, const double *b2, size_t row,
+    size_t column, int accumulate, double *c, size_t ldc);
 /// C += AᵀB: C ∈ ℝᵐˣⁿ, A and B column-major with a multiple of 8 rows and the same leading dimension.
 void ck_inner_product(
     size_t m, size_t n, size_t rows, const double *a, const double *b, size_t ld, double *c, size_t ldc);

@@ -31,6 +31,9 @@ void ck_single_jacobian_rows(
 void ck_single_row_product(
     size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t row, size_t column, int accumulate, float *c,
     size_t ldc);
+void ck_single_row_product_pair(
+    size_t m, size_t n, size_t k, const float *a, const float *a2, size_t lda, const float *b, const float *b2, size_t row,
+    size_t column, int accumulate, float *c, size_t ldc);
 /// C += AᵀB, in double precision from rows / 16 products in single: `rows` is a multiple of 16.
 void ck_single_inner_product(
     size_t m, size_t n, size_t rows, const float *a, const float *b, size_t ld, double *c, size_t ldc);

@@ -22,14 +22,24 @@ extension Double: JetScalar {
     static func constants(_ constants: Constants) -> Doubles { constants.asDouble }
 
     static func forwardProduct(
-        rows: Int, inputs: Int, outputs: Int, x: Doubles, w: Doubles, accumulating: Bool, into y: MutableDoubles
+        rows: Int, inputs: Int, outputs: Int, x: Doubles, w: Doubles, into y: MutableDoubles
     ) {
-        BlockProducts.forward(rows: rows, inputs: inputs, outputs: outputs, x: x, w: w, accumulating: accumulating, into: y)
+        BlockProducts.forward(rows: rows, inputs: inputs, outputs: outputs, x: x, w: w, into: y)
+    }
+    static func forwardTangent(
+        rows: Int, inputs: Int, outputs: Int, x: (Doubles, Doubles), w: (Doubles, Doubles), into y: MutableDoubles
+    ) {
+        BlockProducts.forwardTangent(rows: rows, inputs: inputs, outputs: outputs, x: x, w: w, into: y)
     }
     static func backwardProduct(
         rows: Int, inputs: Int, outputs: Int, y: Doubles, w: Doubles, accumulating: Bool, into x: MutableDoubles
     ) {
         BlockProducts.backward(rows: rows, inputs: inputs, outputs: outputs, y: y, w: w, accumulating: accumulating, into: x)
+    }
+    static func backwardTangent(
+        rows: Int, inputs: Int, outputs: Int, y: (Doubles, Doubles), w: (Doubles, Doubles), accumulating: Bool, into x: MutableDoubles
+    ) {
+        BlockProducts.backwardTangent(rows: rows, inputs: inputs, outputs: outputs, y: y, w: w, accumulating: accumulating, into: x)
     }
     static func weightProduct(rows: Int, inputs: Int, outputs: Int, x: Doubles, y: Doubles, into w: MutableDoubles) {
         BlockProducts.weights(rows: rows, inputs: inputs, outputs: outputs, x: x, y: y, into: w)
@@ -43,7 +53,7 @@ extension Double: JetScalar {
 
     static func activate(
         _ jet: UnsafePointer<ck_jet>, _ code: Int32, _ count: Int, _ features: Int,
-        _ bias: Doubles, _ z: MutableDoubles, _ h: MutableDoubles
+        _ bias: Doubles?, _ z: MutableDoubles, _ h: MutableDoubles
     ) {
         ck_jet_forward(jet, code, count, features, bias, z, h)
     }

@@ -22,6 +22,12 @@ struct JetRules: Sendable {
     func scratchCount(points count: Int) -> Int {
         polynomials == nil ? count : (2 * space.count + Activation.highestDerivative + 1) * count
     }
+
+    /// The activation's number among the kernels' own; nil where the generic rule is taken.
+    func kernelCode(of σ: ActivationFunction) -> Int32? {
+        guard !usesGenericRule, case .standard(let activation) = σ else { return nil }
+        return activation.code
+    }
 }
 
 /// What the rules of a layer see of a block of points: the channels, the points, and where scratch is.
@@ -48,22 +54,22 @@ struct JetPass<S: JetScalar> {
 
 // Forwards, backwards, and the tangents of both: `features` features of `count` points, channel c of feature j at (j·C + c)·count.
 extension JetPass {
-    /// z₀ ← z₀ + bias, h ← the jet of σ(z).
-    func activate(_ σ: ActivationFunction, _ features: Int, bias: Numbers<S>, z: MutableNumbers<S>, h: MutableNumbers<S>) {
-        if let code = kernelCode(of: σ) {
+    /// z₀ ← z₀ + bias, h ← the jet of σ(z). Without a bias z is only read.
+    func activate(_ σ: ActivationFunction, _ features: Int, bias: Numbers<S>?, z: MutableNumbers<S>, h: MutableNumbers<S>) {
+        if let code = rules.kernelCode(of: σ) {
             return space.withKernelView(coefficients) { S.activate($0, code, count, features, bias, z, h) }
         }
         let tables = tables
         for j in 0..<features {
             let at = j * rows
-            S.addConstant(count, bias[j], z + at)
+            if let bias { S.addConstant(count, bias[j], z + at) }
             apply(tables.forward, σ, order: space.order, [Numbers(z + at)], to: [h + at])
         }
     }
 
     /// g: h̄ → z̄.
     func activateReverse(_ σ: ActivationFunction, _ features: Int, z: Numbers<S>, h: Numbers<S>, g: MutableNumbers<S>) {
-        if let code = kernelCode(of: σ) {
+        if let code = rules.kernelCode(of: σ) {
             return space.withKernelView(coefficients) { S.activateReverse($0, code, count, features, z, h, g) }
         }
         let tables = tables
@@ -76,7 +82,7 @@ extension JetPass {
     /// ḣ from ż.
     func activateTangent(_ σ: ActivationFunction, _ features: Int, z: Numbers<S>, h: Numbers<S>, zdot: Numbers<S>, hdot: MutableNumbers<S>)
     {
-        if let code = kernelCode(of: σ) {
+        if let code = rules.kernelCode(of: σ) {
             return space.withKernelView(coefficients) { S.activateTangent($0, code, count, features, z, h, zdot, hdot) }
         }
         let tables = tables
@@ -91,7 +97,7 @@ extension JetPass {
         _ σ: ActivationFunction, _ features: Int, z: Numbers<S>, h: Numbers<S>, zdot: Numbers<S>, g: MutableNumbers<S>,
         gdot: MutableNumbers<S>
     ) {
-        if let code = kernelCode(of: σ) {
+        if let code = rules.kernelCode(of: σ) {
             return space.withKernelView(coefficients) { S.activateTangentReverse($0, code, count, features, z, h, zdot, g, gdot) }
         }
         let tables = tables
@@ -101,12 +107,6 @@ extension JetPass {
                 tables.tangentReverse, σ, order: space.order + 2, [z + at, zdot + at, Numbers(g + at), Numbers(gdot + at)],
                 to: [g + at, gdot + at])
         }
-    }
-
-    /// The activation's number among the kernels' own; nil where the generic rule is taken.
-    private func kernelCode(of σ: ActivationFunction) -> Int32? {
-        guard !rules.usesGenericRule, case .standard(let activation) = σ else { return nil }
-        return activation.code
     }
 
     private var tables: JetPolynomials {

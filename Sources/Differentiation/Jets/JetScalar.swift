@@ -55,9 +55,15 @@ protocol JetScalar: BinaryFloatingPoint, Sendable {
 
     // The products of a dense layer (`BlockProducts`); its rows of J.
     static func forwardProduct(
-        rows: Int, inputs: Int, outputs: Int, x: Numbers<Self>, w: Numbers<Self>, accumulating: Bool, into y: MutableNumbers<Self>)
+        rows: Int, inputs: Int, outputs: Int, x: Numbers<Self>, w: Numbers<Self>, into y: MutableNumbers<Self>)
+    static func forwardTangent(
+        rows: Int, inputs: Int, outputs: Int, x: (Numbers<Self>, Numbers<Self>), w: (Numbers<Self>, Numbers<Self>),
+        into y: MutableNumbers<Self>)
     static func backwardProduct(
         rows: Int, inputs: Int, outputs: Int, y: Numbers<Self>, w: Numbers<Self>, accumulating: Bool, into x: MutableNumbers<Self>)
+    static func backwardTangent(
+        rows: Int, inputs: Int, outputs: Int, y: (Numbers<Self>, Numbers<Self>), w: (Numbers<Self>, Numbers<Self>), accumulating: Bool,
+        into x: MutableNumbers<Self>)
     static func weightProduct(rows: Int, inputs: Int, outputs: Int, x: Numbers<Self>, y: Numbers<Self>, into w: MutableDoubles)
     static func jacobianRows(
         _ rows: Int, _ count: Int, _ channels: Int, _ inputs: Int, _ outputs: Int, _ h: Numbers<Self>, _ g: Numbers<Self>,
@@ -65,7 +71,7 @@ protocol JetScalar: BinaryFloatingPoint, Sendable {
 
     // Jets through an activation, by the kernels for order ≤ 2 and by tables.
     static func activate(
-        _ jet: UnsafePointer<ck_jet>, _ code: Int32, _ count: Int, _ features: Int, _ bias: Numbers<Self>, _ z: MutableNumbers<Self>,
+        _ jet: UnsafePointer<ck_jet>, _ code: Int32, _ count: Int, _ features: Int, _ bias: Numbers<Self>?, _ z: MutableNumbers<Self>,
         _ h: MutableNumbers<Self>)
     static func activateReverse(
         _ jet: UnsafePointer<ck_jet>, _ code: Int32, _ count: Int, _ features: Int, _ z: Numbers<Self>, _ h: Numbers<Self>,

@@ -27,14 +27,26 @@ extension Float: JetScalar {
     static func constants(_ constants: Constants) -> Numbers<Float> { constants.asFloat }
 
     static func forwardProduct(
-        rows: Int, inputs: Int, outputs: Int, x: Numbers<Float>, w: Numbers<Float>, accumulating: Bool, into y: MutableNumbers<Float>
+        rows: Int, inputs: Int, outputs: Int, x: Numbers<Float>, w: Numbers<Float>, into y: MutableNumbers<Float>
     ) {
-        ck_single_row_product(rows, outputs, inputs, x, rows, w, outputs, 1, accumulating ? 1 : 0, y, rows)
+        ck_single_row_product(rows, outputs, inputs, x, rows, w, outputs, 1, 0, y, rows)
+    }
+    static func forwardTangent(
+        rows: Int, inputs: Int, outputs: Int, x: (Numbers<Float>, Numbers<Float>), w: (Numbers<Float>, Numbers<Float>),
+        into y: MutableNumbers<Float>
+    ) {
+        ck_single_row_product_pair(rows, outputs, inputs, x.0, x.1, rows, w.0, w.1, outputs, 1, 0, y, rows)
     }
     static func backwardProduct(
         rows: Int, inputs: Int, outputs: Int, y: Numbers<Float>, w: Numbers<Float>, accumulating: Bool, into x: MutableNumbers<Float>
     ) {
         ck_single_row_product(rows, inputs, outputs, y, rows, w, 1, outputs, accumulating ? 1 : 0, x, rows)
+    }
+    static func backwardTangent(
+        rows: Int, inputs: Int, outputs: Int, y: (Numbers<Float>, Numbers<Float>), w: (Numbers<Float>, Numbers<Float>), accumulating: Bool,
+        into x: MutableNumbers<Float>
+    ) {
+        ck_single_row_product_pair(rows, inputs, outputs, y.0, y.1, rows, w.0, w.1, 1, outputs, accumulating ? 1 : 0, x, rows)
     }
     static func weightProduct(rows: Int, inputs: Int, outputs: Int, x: Numbers<Float>, y: Numbers<Float>, into w: MutableDoubles) {
         ck_single_inner_product(outputs, inputs, rows, y, x, rows, w, outputs)
@@ -48,7 +60,7 @@ extension Float: JetScalar {
 
     static func activate(
         _ jet: UnsafePointer<ck_jet>, _ code: Int32, _ count: Int, _ features: Int,
-        _ bias: Numbers<Float>, _ z: MutableNumbers<Float>, _ h: MutableNumbers<Float>
+        _ bias: Numbers<Float>?, _ z: MutableNumbers<Float>, _ h: MutableNumbers<Float>
     ) {
         ck_single_jet_forward(jet, code, count, features, bias, z, h)
     }

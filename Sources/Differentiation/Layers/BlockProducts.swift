@@ -12,14 +12,26 @@ enum BlockProducts {
         inputs * outputs <= 256 * 256 && ck_simd_level() != Int32(CK_BASELINE)
     }
 
-    /// Y ← X·W (or +=): X ∈ ℝᴿˣⁱⁿ, Y ∈ ℝᴿˣᵒᵘᵗ.
+    /// Y ← X·W: X ∈ ℝᴿˣⁱⁿ, Y ∈ ℝᴿˣᵒᵘᵗ.
     static func forward(
-        rows: Int, inputs: Int, outputs: Int, x: Doubles, w: Doubles, accumulating: Bool = false, into y: MutableDoubles
+        rows: Int, inputs: Int, outputs: Int, x: Doubles, w: Doubles, into y: MutableDoubles
     ) {
         if isDirect(inputs, outputs) {
-            ck_row_product(rows, outputs, inputs, x, rows, w, outputs, 1, accumulating ? 1 : 0, y, rows)
+            ck_row_product(rows, outputs, inputs, x, rows, w, outputs, 1, 0, y, rows)
         } else {
-            RawProducts.gemm(false, true, rows, outputs, inputs, x, rows, w, outputs, beta: accumulating ? 1 : 0, y, rows)
+            RawProducts.gemm(false, true, rows, outputs, inputs, x, rows, w, outputs, beta: 0, y, rows)
+        }
+    }
+
+    /// Y ← X·W + X₂·W₂: the tangent of Y.
+    static func forwardTangent(
+        rows: Int, inputs: Int, outputs: Int, x: (Doubles, Doubles), w: (Doubles, Doubles), into y: MutableDoubles
+    ) {
+        if isDirect(inputs, outputs) {
+            ck_row_product_pair(rows, outputs, inputs, x.0, x.1, rows, w.0, w.1, outputs, 1, 0, y, rows)
+        } else {
+            RawProducts.gemm(false, true, rows, outputs, inputs, x.0, rows, w.0, outputs, beta: 0, y, rows)
+            RawProducts.gemm(false, true, rows, outputs, inputs, x.1, rows, w.1, outputs, beta: 1, y, rows)
         }
     }
 
@@ -31,6 +43,18 @@ enum BlockProducts {
             ck_row_product(rows, inputs, outputs, y, rows, w, 1, outputs, accumulating ? 1 : 0, x, rows)
         } else {
             RawProducts.gemm(false, false, rows, inputs, outputs, y, rows, w, outputs, beta: accumulating ? 1 : 0, x, rows)
+        }
+    }
+
+    /// X ← Y·Wᵀ + Y₂·W₂ᵀ (or +=): its tangent.
+    static func backwardTangent(
+        rows: Int, inputs: Int, outputs: Int, y: (Doubles, Doubles), w: (Doubles, Doubles), accumulating: Bool, into x: MutableDoubles
+    ) {
+        if isDirect(inputs, outputs) {
+            ck_row_product_pair(rows, inputs, outputs, y.0, y.1, rows, w.0, w.1, 1, outputs, accumulating ? 1 : 0, x, rows)
+        } else {
+            RawProducts.gemm(false, false, rows, inputs, outputs, y.0, rows, w.0, outputs, beta: accumulating ? 1 : 0, x, rows)
+            RawProducts.gemm(false, false, rows, inputs, outputs, y.1, rows, w.1, outputs, beta: 1, x, rows)
         }
     }
 

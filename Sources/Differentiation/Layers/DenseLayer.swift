@@ -15,6 +15,7 @@ struct DenseLayer: JetLayer {
 
     var parameterCount: Int { (inputs + (hasBias ? 1 : 0)) * outputs }
     var savedWidth: Int { activation == nil ? 0 : outputs }
+    var isProduct: Bool { true }
     var element: ActivationFunction? { activation }
     var denseShape: DenseShape? { DenseShape(inputs: inputs, outputs: outputs, hasBias: hasBias) }
     private var biasOffset: Int { inputs * outputs }
@@ -23,7 +24,7 @@ struct DenseLayer: JetLayer {
 
     func forward<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>) {
         let affine = activation == nil ? m.h : m.z
-        S.forwardProduct(rows: pass.rows, inputs: inputs, outputs: outputs, x: m.x(), w: θ, accumulating: false, into: affine)
+        S.forwardProduct(rows: pass.rows, inputs: inputs, outputs: outputs, x: m.x(), w: θ, into: affine)
         if let activation {
             pass.activate(activation, outputs, bias: θ + biasOffset, z: m.z, h: m.h)
         } else {
@@ -77,8 +78,7 @@ struct DenseLayer: JetLayer {
     func tangent<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>) {
         let rows = pass.rows
         let affine = activation == nil ? m.hdot : m.zdot
-        S.forwardProduct(rows: rows, inputs: inputs, outputs: outputs, x: m.xdot(), w: θ, accumulating: false, into: affine)
-        S.forwardProduct(rows: rows, inputs: inputs, outputs: outputs, x: m.x(), w: v, accumulating: true, into: affine)
+        S.forwardTangent(rows: rows, inputs: inputs, outputs: outputs, x: (m.xdot(), m.x()), w: (θ, v), into: affine)
         addBias(pass, v, to: affine)
         if let activation { pass.activateTangent(activation, outputs, z: m.z, h: m.h, zdot: m.zdot, hdot: m.hdot) }
     }
@@ -93,9 +93,9 @@ struct DenseLayer: JetLayer {
         addSums(pass, of: m.gdot, to: product)
         if let xbar = m.xbar() {
             let accumulates = xbar.accumulates
-            S.backwardProduct(
-                rows: rows, inputs: inputs, outputs: outputs, y: m.gdot, w: θ, accumulating: accumulates, into: xbar.tangent)
-            S.backwardProduct(rows: rows, inputs: inputs, outputs: outputs, y: m.g, w: v, accumulating: true, into: xbar.tangent)
+            S.backwardTangent(
+                rows: rows, inputs: inputs, outputs: outputs, y: (Numbers(m.gdot), Numbers(m.g)), w: (θ, v), accumulating: accumulates,
+                into: xbar.tangent)
             S.backwardProduct(
                 rows: rows, inputs: inputs, outputs: outputs, y: m.g, w: θ, accumulating: accumulates, into: xbar.value)
         }

@@ -12,12 +12,10 @@ struct ActivationLayer: ParameterFreeLayer {
     let activation: ActivationFunction
     /// The features that σ is applied to.
     let range: Range<Int>
-    private let noBias: Constants
 
     init(outputs: Int, activation: ActivationFunction, range: Range<Int>) {
         precondition(range.lowerBound >= 0 && range.upperBound <= outputs, "features \(range) of \(outputs)")
         (self.outputs, self.activation, self.range) = (outputs, activation, range)
-        noBias = Constants(Array(repeating: 0, count: range.count))
     }
 
     var savedWidth: Int { range.count }
@@ -34,7 +32,7 @@ struct ActivationLayer: ParameterFreeLayer {
     func forward<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>) {
         let at = range.lowerBound * pass.rows
         m.z.update(from: m.x() + at, count: range.count * pass.rows)
-        pass.activate(activation, range.count, bias: S.constants(noBias), z: m.z, h: m.h + at)
+        pass.activate(activation, range.count, bias: nil, z: m.z, h: m.h + at)
         copyOthers(pass, m.x(), to: m.h)
     }
 

@@ -39,7 +39,7 @@ struct FixedAffineLayer: ParameterFreeLayer {
 
     func forward<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ m: LayerMemory<S>) {
         let weights = S.constants(numbers)
-        S.forwardProduct(rows: pass.rows, inputs: inputs, outputs: outputs, x: m.x(), w: weights, accumulating: false, into: m.h)
+        S.forwardProduct(rows: pass.rows, inputs: inputs, outputs: outputs, x: m.x(), w: weights, into: m.h)
         for j in 0..<outputs { S.addConstant(pass.count, weights[inputs * outputs + j], m.h + j * pass.rows) }
     }
 
@@ -54,7 +54,7 @@ struct FixedAffineLayer: ParameterFreeLayer {
 
     func tangent<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>) {
         S.forwardProduct(
-            rows: pass.rows, inputs: inputs, outputs: outputs, x: m.xdot(), w: S.constants(numbers), accumulating: false, into: m.hdot)
+            rows: pass.rows, inputs: inputs, outputs: outputs, x: m.xdot(), w: S.constants(numbers), into: m.hdot)
     }
 
     func tangentReverse<S: JetScalar>(_ pass: JetPass<S>, _ θ: Numbers<S>, _ v: Numbers<S>, _ m: LayerMemory<S>, product: MutableDoubles) {

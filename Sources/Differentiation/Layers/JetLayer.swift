@@ -11,6 +11,8 @@ protocol JetLayer: Sendable {
     var parameterCount: Int { get }
     /// How many columns the layer keeps from the forward for the other passes.
     var savedWidth: Int { get }
+    /// Whether a matrix product is in the layer's forward pass, and between z and h, if there is a z, nothing but σ.
+    var isProduct: Bool { get }
     /// The activation inside the layer; nil where it has none.
     var element: ActivationFunction? { get }
 
@@ -52,6 +54,7 @@ protocol JetLayer: Sendable {
 extension JetLayer {
     var element: ActivationFunction? { nil }
     var denseShape: DenseShape? { nil }
+    var isProduct: Bool { false }
 }
 
 /// The shape of a dense map: W ∈ ℝⁱⁿˣᵒᵘᵗ first in θ, and then, if there are, b ∈ ℝᵒᵘᵗ.
@@ -79,6 +82,7 @@ struct LayerSlots: Sendable {
     var xdot: [Int] = []
     var z = 0
     var h = 0
+    var kept = ForwardKeeping.Part.nothing
     var zdot = 0
     var hdot = 0
     /// The cotangent of h, and its tangent.
@@ -98,14 +102,18 @@ struct LayerSlots: Sendable {
 /// A layer's matrices in the workspace of a thread.
 struct LayerMemory<S: JetScalar> {
     let base: MutableNumbers<S>
-    /// From where x, z and h count: `base`, unless the forward pass is kept elsewhere.
-    let forward: MutableNumbers<S>
+    /// From where the slots `kept` count: `base`, unless an operator keeps its forward pass.
+    let store: MutableNumbers<S>
+    let kept: Range<Int>
     let slots: LayerSlots
 
-    func x(_ input: Int = 0) -> Numbers<S> { Numbers(forward + slots.x[input]) }
+    /// A matrix of the forward pass.
+    private func forward(_ slot: Int) -> MutableNumbers<S> { (kept.contains(slot) ? store : base) + slot }
+
+    func x(_ input: Int = 0) -> Numbers<S> { Numbers(forward(slots.x[input])) }
     func xdot(_ input: Int = 0) -> Numbers<S> { Numbers(base + slots.xdot[input]) }
-    var z: MutableNumbers<S> { forward + slots.z }
-    var h: MutableNumbers<S> { forward + slots.h }
+    var z: MutableNumbers<S> { forward(slots.z) }
+    var h: MutableNumbers<S> { forward(slots.h) }
     var zdot: MutableNumbers<S> { base + slots.zdot }
     var hdot: MutableNumbers<S> { base + slots.hdot }
     var g: MutableNumbers<S> { base + slots.g }

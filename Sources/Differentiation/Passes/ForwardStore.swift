@@ -1,10 +1,9 @@
 import LinearAlgebra
 
-/// The forward passes at one θ, kept for the products of an operator that is applied again and again: the jets of every layer of every
-/// block, 8·C·N·Σ(columns z and h of a layer) bytes, which later products read instead of computing them.
+/// The forward passes at one θ, kept for the products of an operator that is applied again and again: jets of the layers of every block,
+/// 8·C·N bytes a unit for z and as many for h, which later products read instead of computing them (`ForwardKeeping`).
 ///
 /// The first product goes without, for it may be the only one; the second fills the store. A product has the same bits with and without.
-/// Programs whose forward pass takes less time than reading it back keep nothing (`Program.keepsForward`).
 final class ForwardStore: Sendable {
     private let program: Program
     private let state: Locked<State>
@@ -53,26 +52,65 @@ struct ForwardPlace {
     var isComputed = false
 }
 
+/// How much of a forward pass operators keep: as much as is quicker to read than to compute, and fits.
+///
+/// A product by a matrix of W × W costs 2W operations for each number of 8 bytes that it writes. From memory, at some 10 GB/s a core, z alone
+/// comes sooner than it is computed from W = 24 on, and h sooner than σ(z) from W = 64 on, where products leave the memory idle. What caches
+/// hold always comes sooner.
+enum ForwardKeeping {
+    case nothing
+    /// z of the dense layers; the other layers, and h = σ(z), are computed again. Where σ goes by the generic rule, h is kept too.
+    case preactivations
+    /// z and h of all layers.
+    case everything
+
+    private static let cachedBytes = 8 << 20
+    // In operations a byte.
+    private static let leastForPreactivations = 6.0
+    private static let leastForEverything = 8.0
+
+    init(for terms: [CompiledTerm], of network: CompiledNetwork, atMost limit: Int) {
+        let operations = 2 * network.nodes.reduce(0) { $0 + ($1.layer.denseShape?.inputs ?? 0) * $1.layer.outputs }
+        func pays(_ keeping: ForwardKeeping, from least: Double) -> Bool {
+            var (bytes, work) = (0, 0)
+            for term in terms {
+                let layout = BlockLayout(term, of: network, for: .values, keeping: keeping)
+                bytes += 8 * term.blockCount * layout.keptSize(in: term.precision)
+                work += operations * term.rules.space.count * term.arity * term.count
+            }
+            return bytes > 0 && bytes <= limit && (bytes <= Self.cachedBytes || Double(work) >= least * Double(bytes))
+        }
+        self =
+            pays(.everything, from: Self.leastForEverything)
+            ? .everything : pays(.preactivations, from: Self.leastForPreactivations) ? .preactivations : .nothing
+    }
+
+    /// What is kept of a layer.
+    enum Part: Sendable {
+        case nothing
+        case preactivation
+        case all
+    }
+
+    func part(of layer: any JetLayer, by rules: JetRules) -> Part {
+        switch self {
+        case .nothing: .nothing
+        case .preactivations where !layer.isProduct: .nothing
+        case .preactivations: layer.element.flatMap { rules.kernelCode(of: $0) } == nil ? .all : .preactivation
+        case .everything: .all
+        }
+    }
+}
+
 extension Program {
-    /// How many doubles the jets of all blocks take.
+    /// How many doubles a store takes.
     var forwardSize: Int { forwardOffsets.last ?? 0 }
 
     /// Bytes that an operator at one θ keeps of its forward pass from the second product on: 0 where keeping is no quicker.
-    public var keptForwardMemory: Int { keepsForward ? 8 * forwardSize : 0 }
-
-    /// A store that caches hold is always worth it; from memory, at some 10 GB/s a core, two numbers z and h come no sooner than they are
-    /// computed below six operations a byte, which is a width of 48.
-    private static let cachedBytes = 8 << 20
-    private static let leastIntensity = 6.0
+    public var keptForwardMemory: Int { 8 * forwardSize }
 
     /// Whether operators keep forward passes.
-    var keepsForward: Bool {
-        let bytes = 8 * forwardSize
-        if bytes > options.keptForwardBytes { return false }
-        let operations = layers.nodes.reduce(0.0) { $0 + 2 * Double(($1.layer.denseShape?.inputs ?? 0) * $1.layer.outputs) }
-        let columns = layers.nodes.reduce(0.0) { $0 + Double($1.layer.savedWidth + $1.layer.outputs) }
-        return bytes <= Self.cachedBytes || operations >= Self.leastIntensity * 8 * columns
-    }
+    var keepsForward: Bool { forwardSize > 0 }
 
     /// A block's part of a place for all.
     func place(of block: Block, in whole: ForwardPlace) -> ForwardPlace {

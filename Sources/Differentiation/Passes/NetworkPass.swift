@@ -6,8 +6,8 @@ struct NetworkPass<S: JetScalar> {
     private let pass: JetPass<S>
     private let doubles: MutableDoubles
     private let base: MutableNumbers<S>
-    /// From where the jets of the layers count.
-    private let forwardBase: MutableNumbers<S>
+    /// From where the slots count that an operator keeps.
+    private let store: MutableNumbers<S>
     private let isComputed: Bool
 
     /// For `count` tuples of points, their coordinates and the pointwise factors of operators being in place.
@@ -18,8 +18,7 @@ struct NetworkPass<S: JetScalar> {
         doubles = workspace.base
         base = UnsafeMutableRawPointer(doubles + layout.passes).assumingMemoryBound(to: S.self)
         isComputed = place.isComputed
-        forwardBase =
-            place.store.map { UnsafeMutableRawPointer($0).assumingMemoryBound(to: S.self) - layout.forward.lowerBound } ?? base
+        store = place.store.map { UnsafeMutableRawPointer($0).assumingMemoryBound(to: S.self) - layout.kept.lowerBound } ?? base
         let points = term.arity * count
         pass = JetPass(
             rules: term.rules, arity: term.arity, tuples: count,
@@ -32,7 +31,9 @@ struct NetworkPass<S: JetScalar> {
 
     private var last: Int { network.nodes.count - 1 }
     private var outputCount: Int { network.outputs * pass.rows }
-    private func memory(_ l: Int) -> LayerMemory<S> { LayerMemory(base: base, forward: forwardBase, slots: layout.layers[l]) }
+    private func memory(_ l: Int) -> LayerMemory<S> {
+        LayerMemory(base: base, store: store, kept: layout.kept, slots: layout.layers[l])
+    }
 
     // The network's outputs, their tangents, and the cotangents of both, as Double.
     var outputs: MutableDoubles { S.shadow(memory(last).h, copy: doubles + layout.outputs) }
@@ -56,14 +57,17 @@ struct NetworkPass<S: JetScalar> {
         return Doubles(shadow)
     }
 
-    /// The jets of every layer, unless they are there already.
+    /// The jets of every layer; what is kept of them is only read.
     func forward(_ θ: Doubles) {
         let θ = S.narrowed(θ, network.parameterCount, copy: base + layout.parameters)
-        if isComputed {
-            S.widen(outputCount, memory(last).h, outputs)
-            return
+        for (l, node) in network.nodes.enumerated() {
+            let m = memory(l)
+            switch isComputed ? m.slots.kept : .nothing {
+            case .nothing: S.forward(node.layer, pass, θ + node.parameterOffset, m)
+            case .preactivation: if let σ = node.layer.element { pass.activate(σ, node.layer.outputs, bias: nil, z: m.z, h: m.h) }
+            case .all: break
+            }
         }
-        for (l, node) in network.nodes.enumerated() { S.forward(node.layer, pass, θ + node.parameterOffset, memory(l)) }
         S.widen(outputCount, memory(last).h, outputs)
     }
 

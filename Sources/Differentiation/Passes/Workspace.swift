@@ -28,8 +28,8 @@ struct BlockLayout: Sendable {
     /// Where the numbers of the passes' precision begin, in doubles.
     var passes = 0
     var layers: [LayerSlots]
-    /// Where all that the forward pass writes of the layers lies, in numbers of the passes' precision: a whole number of doubles.
-    var forward = 0..<0
+    /// Where that lies which operators keep of the forward pass, in numbers of the passes' precision: a whole number of doubles.
+    var kept = 0..<0
     var ruleScratch = 0
     /// What passes in single precision have beside it: in doubles the network's outputs, their tangents, cotangents and those' tangents, and a
     /// layer's input and cotangent; in single the parameters, a direction, and what is known of the points.
@@ -46,7 +46,7 @@ struct BlockLayout: Sendable {
     /// The whole, in doubles.
     var total = 0
 
-    init(_ term: CompiledTerm, of network: CompiledNetwork, for kind: PassKind) {
+    init(_ term: CompiledTerm, of network: CompiledNetwork, for kind: PassKind, keeping: ForwardKeeping) {
         let count = term.blockSize
         let points = term.arity * count
         let rows = term.rules.space.count * points
@@ -67,17 +67,24 @@ struct BlockLayout: Sendable {
         residuals = takeDoubles(term.residuals * count)
         pointwiseScratch = takeDoubles(term.function.scratchCount * count)
         ruleScratch = take(term.rules.scratchCount(points: points))
-        layers = []
-        for node in network.nodes {
+        layers = network.nodes.map { node in
             var slots = LayerSlots()
-            slots.z = take(node.layer.savedWidth * rows)
-            slots.h = take(node.layer.outputs * rows)
-            slots.x = node.inputs.map { layers[$0].h }
+            slots.kept = keeping.part(of: node.layer, by: term.rules)
             slots.xdot = node.inputs.map { _ in 0 }
             slots.xbar = node.inputs.map { _ in nil }
-            layers.append(slots)
+            return slots
         }
-        forward = (layers.first?.z ?? numbers)..<numbers
+        let lower = numbers
+        for (l, node) in network.nodes.enumerated() {
+            if layers[l].kept != .nothing { layers[l].z = take(node.layer.savedWidth * rows) }
+            if layers[l].kept == .all { layers[l].h = take(node.layer.outputs * rows) }
+        }
+        kept = lower..<numbers
+        for (l, node) in network.nodes.enumerated() {
+            if layers[l].kept == .nothing { layers[l].z = take(node.layer.savedWidth * rows) }
+            if layers[l].kept != .all { layers[l].h = take(node.layer.outputs * rows) }
+            layers[l].x = node.inputs.map { layers[$0].h }
+        }
         if hasTangents {
             for (l, node) in network.nodes.enumerated() {
                 layers[l].zdot = take(node.layer.savedWidth * rows)
@@ -122,8 +129,8 @@ struct BlockLayout: Sendable {
         }
     }
 
-    /// How many doubles `forward` takes.
-    func forwardSize(in precision: JetPrecision) -> Int { precision == .double ? forward.count : forward.count / 2 }
+    /// How many doubles `kept` takes.
+    func keptSize(in precision: JetPrecision) -> Int { precision == .double ? kept.count : kept.count / 2 }
 
     /// Gives every layer's cotangent a place from when a layer after it first writes it until the layer itself has read it: two
     /// places in a chain, as many more as there are branches.
