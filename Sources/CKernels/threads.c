@@ -1,8 +1,10 @@
 // The standing pool of threads behind ck_parallel_for.
 //
-// A job is open while `state` is not CLOSED; a worker joins an open job by raising state's count, takes indices from
-// `next` until none are left, and lowers the count again. The caller works too, closes the job when the indices have run
-// out and waits only for the workers that joined: one that sleeps, or that the machine has not scheduled, delays nobody.
+// A job is open while `state` is not CLOSED; a worker joins an open job by raising state's count, takes indices until none are
+// left, and lowers the count again. Every thread has a run of the indices for its own, so that what a loop over the same indices touched
+// the last time is in the same core's cache, and takes from the ends of others' runs once its own is used up. The caller works too, closes
+// the job when the indices have run out and waits only for the workers that joined: one that sleeps, or that the machine has not
+// scheduled, delays nobody.
 // Between jobs a worker spins for some hundreds of microseconds, longer than the serial stretch between two evaluations (waking it takes
 // about a hundred), then sleeps (futex on Linux, a condition elsewhere).
 
@@ -75,18 +77,41 @@ static _Atomic uint32_t waiting = 0;     // whether the caller sleeps on `state`
 static struct {
     void (*body)(void *, size_t, int);
     void *context;
-    size_t count;
     int threads;
     int level;  // of the caller's kernels
 } job;
-static _Atomic size_t next = 0;
+/// A thread's run first ..< end of the indices, on a cache line of its own: `first` in the upper half of the word.
+static struct {
+    _Alignas(64) _Atomic uint64_t indices;
+} runs[MOST_THREADS];
+
+static void share_indices(size_t count, int threads) {
+    for (uint64_t i = 0; i < (uint64_t)threads; i++) {
+        uint64_t first = i * count / threads, end = (i + 1) * count / threads;
+        atomic_store_explicit(&runs[i].indices, first << 32 | end, memory_order_relaxed);
+    }
+}
+
+/// Takes the first index of a run, or the last; whether there was one.
+static bool take(int run, bool from_end, uint32_t *index) {
+    uint64_t before = atomic_load_explicit(&runs[run].indices, memory_order_relaxed);
+    for (;;) {
+        uint32_t first = (uint32_t)(before >> 32), end = (uint32_t)before;
+        if (first >= end) return false;
+        *index = from_end ? end - 1 : first;
+        uint64_t after = from_end ? before - 1 : before + (UINT64_C(1) << 32);
+        if (atomic_compare_exchange_weak_explicit(
+                &runs[run].indices, &before, after, memory_order_relaxed, memory_order_relaxed)) return true;
+    }
+}
 
 static void take_indices(int worker) {
     inside = true;
-    for (;;) {
-        size_t index = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
-        if (index >= job.count) break;
-        job.body(job.context, index, worker);
+    uint32_t index;
+    while (take(worker, false, &index)) job.body(job.context, index, worker);
+    for (int i = 1; i < job.threads; i++) {
+        int other = (worker + i) % job.threads;
+        while (take(other, true, &index)) job.body(job.context, index, worker);
     }
     inside = false;
 }
@@ -169,8 +194,8 @@ void ck_parallel_for(size_t count, void (*body)(void *, size_t, int), void *cont
 }
 
 void ck_parallel_for_at_most(size_t count, int most_threads, void (*body)(void *, size_t, int), void *context) {
-    // Nested, alone, or while another thread's job has the pool: on this thread.
-    if (inside || count <= 1 || most_threads <= 1 || pthread_mutex_trylock(&owner) != 0) {
+    // Nested, alone, beyond what a run can count, or while another thread's job has the pool: on this thread.
+    if (inside || count <= 1 || count > UINT32_MAX || most_threads <= 1 || pthread_mutex_trylock(&owner) != 0) {
         for (size_t i = 0; i < count; i++) body(context, i, 0);
         return;
     }
@@ -181,10 +206,9 @@ void ck_parallel_for_at_most(size_t count, int most_threads, void (*body)(void *
 
     job.body = body;
     job.context = context;
-    job.count = count;
     job.threads = threads;
     job.level = ck_own_simd_level();
-    atomic_store_explicit(&next, 0, memory_order_relaxed);
+    share_indices(count, threads);
     if (threads > 1) {
         atomic_store(&state, 0);
         atomic_fetch_add(&generation, 1);

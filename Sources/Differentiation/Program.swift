@@ -217,7 +217,10 @@ public struct Program: Sendable {
                     vector[entries + block.term] += body(pass, vector)
                 }
             }
-            let portion = 512  // small, so that all threads share the sum and none falls asleep over it
+            // Small, so that all threads share the sum evenly and none falls asleep over it.
+            let threads = ThreadPool.threadCount
+            let portions = (entries + 512 * threads - 1) / (512 * threads) * threads
+            let portion = max(64, (entries + portions - 1) / portions)
             parallelFor(count: (entries + portion - 1) / portion) { index, _ in
                 let (low, length) = (index * portion, min(portion, entries - index * portion))
                 (sumBase + low).update(repeating: 0, count: length)

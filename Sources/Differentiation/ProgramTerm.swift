@@ -34,7 +34,10 @@ public struct ProgramTerm: Sendable {
 }
 
 /// A term as the passes use it: its points in one piece, where its channels lie, and the layout of a block.
-struct CompiledTerm: Sendable {
+///
+/// What the passes of all threads share are objects that never change: copies of structures with many parts would count references,
+/// and two cores that count in the same place wait for each other.
+final class CompiledTerm: Sendable {
     let name: String
     let function: any PointwiseFunction
     let scale: Double
@@ -114,7 +117,7 @@ struct CompiledTerm: Sendable {
         let padding = precision.padding
         blockSize =
             options.blockSize.map { ($0 + padding - 1) / padding * padding }
-            ?? padding * CompiledTerm.blockVectors(channels: space.count * function.arity)
+            ?? padding * CompiledTerm.blockVectors(channels: space.count * function.arity, points: (count + padding - 1) / padding)
     }
 
     var blockCount: Int { (count + blockSize - 1) / blockSize }
@@ -128,7 +131,13 @@ struct CompiledTerm: Sendable {
     /// columns of its matrices do not fall on the same few cache lines. Burgers, 10 000 points, one core, 24 / 40 / 56 / 72 points a block: 8 × 20
     /// 9.1 / 8.5 / 8.4 / 8.4 ms; 4 × 50 19.9 / 19.1 / 18.9 / 18.2 ms; 4 × 128 113 / 106 / 103 / 101 ms. With very many channels, as
     /// a Laplacian in 100 dimensions has, a single vector.
-    private static func blockVectors(channels: Int) -> Int { min(max(256 / (8 * channels), channels < 24 ? 3 : 1) | 1, 31) }
+    ///
+    /// Blocks share the points evenly, so that threads do: of `points` vectors, 38 are two blocks of 19, not 31 and 7.
+    private static func blockVectors(channels: Int, points: Int) -> Int {
+        let most = min(max(256 / (8 * channels), channels < 24 ? 3 : 1) | 1, 31)
+        let blocks = max(1, (points + most - 1) / most)
+        return max(1, (points + blocks - 1) / blocks) | 1
+    }
 }
 
 /// Columns of equal length in one piece of memory that never changes.

@@ -4,7 +4,8 @@ import Testing
 
 @Suite struct DampingTests {
     @Test func nielsenFollowsItsFormula() {
-        let rule = NielsenDamping()
+        var rule = NielsenDamping()
+        rule.exactness = 0
         let start = rule.start(scale: 50)
         #expect(start == Damping(value: 0.05, growth: 2, scale: 50))
         // ρ = 1: 1 − 1 = 0, so the floor ⅓; ρ = ½: unchanged; ρ = ¼: 1 + ⅛.
@@ -18,6 +19,15 @@ import Testing
         #expect(refused == Damping(value: 0.4, growth: 8, scale: 50))
         #expect(rule.updated(refused, gainRatio: .nan).growth == 16)
         #expect(rule.updated(refused, gainRatio: 0.5).growth == 2)
+    }
+
+    /// Within 0.02 of one a ratio says that the model is exact: λ falls by 27. Beyond, the rule is Nielsen's.
+    @Test func exactModelsAreHardlyDamped() {
+        let (rule, start) = (NielsenDamping(), Damping(value: 1, growth: 8))
+        var his = NielsenDamping()
+        his.exactness = 0
+        for ρ in [0.981, 1, 1.019] { #expect(rule.updated(start, gainRatio: ρ) == Damping(value: 1.0 / 27, growth: 2), "ρ = \(ρ)") }
+        for ρ in [-1, 0.5, 0.979, 1.021, 3] { #expect(rule.updated(start, gainRatio: ρ) == his.updated(start, gainRatio: ρ), "ρ = \(ρ)") }
     }
 
     @Test func classicalFollowsItsFormula() {

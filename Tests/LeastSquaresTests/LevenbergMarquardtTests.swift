@@ -44,12 +44,25 @@ import Testing
         for scaling in LevenbergMarquardtTests.scalings { try checkFirstStep(solver, scaling, shape) }
     }
 
+    /// A start at zero has no length that an undamped step could exceed: Watson's function, nearly linear and of rank nearly deficient, takes
+    /// the undamped step there.
+    @Test func aStartAtZeroBeginsUndamped() throws {
+        var random = RandomStream(seed: 4, name: "lm zero")
+        let a = Matrix(rows: 20, columns: 6, elements: random.normalVector(120).elements)
+        let b = random.normalVector(20)
+        let (_, reports) = try drive(LevenbergMarquardt(), on: Residuals.linear(a, b), from: .zeros(6), steps: 1)
+        let damping = try #require(reports.first?.details.first { $0.name == "damping" }).value
+        #expect(damping <= 1e-11 * a.gram.diagonal.maximumNorm)
+    }
+
     private func checkFirstStep(_ solver: DampedSolver, _ scaling: LevenbergMarquardt.Scaling, _ shape: (Int, Int)) throws {
         var random = RandomStream(seed: 2, name: "lm")
         let (m, n) = shape
         let a = Matrix(rows: m, columns: n, elements: random.normalVector(m * n).elements)
         let b = random.normalVector(m)
-        let (state, reports) = try drive(optimizer(solver, scaling), on: Residuals.linear(a, b), from: .zeros(n), steps: 1)
+        var method = optimizer(solver, scaling)
+        method.beginsUndamped = false
+        let (state, reports) = try drive(method, on: Residuals.linear(a, b), from: .zeros(n), steps: 1)
         let gram = a.gram
         let D = norms(gram, scaling)
         // λ₀ is relative to the largest diagonal entry of the matrix that is damped: of JJᵀ for the kernel with D = I, else of JᵀJ.

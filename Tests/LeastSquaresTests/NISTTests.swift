@@ -25,6 +25,13 @@ import Testing
         #expect(try digits(LevenbergMarquardt(), on: problem) >= 10)
     }
 
+    /// A step of rounding alone promises an increase as often as a decrease, and neither is a step to take: the run ends.
+    @Test(arguments: 1...2) func boxBODEnds(start: Int) throws {
+        let problem = NISTProblem(try #require(NISTDataSet.named("boxbod")), start: start)
+        let (_, reports) = try drive(LevenbergMarquardt(), on: problem, from: Vector(problem.dataSet.starts[start - 1]), steps: 200)
+        #expect(reports.last?.verdict == .stationary, "\(reports.count) steps")
+    }
+
     /// The far start of MGH10 lies in a long curved canyon, in which steps without acceleration crawl.
     @Test func accelerationLeavesTheCanyon() throws {
         let problem = NISTProblem(try #require(NISTDataSet.named("mgh10")))

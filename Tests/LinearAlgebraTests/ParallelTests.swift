@@ -48,6 +48,27 @@ import Testing
         }
     }
 
+    /// A thread that stays at its first index has the rest of its run done by others. As above, one attempt of many must be on two threads.
+    @Test func othersTakeWhatIsLeft() {
+        withThreads(2) {
+            var helped = false
+            for _ in 0..<200 where !helped {
+                let visited = Locked(0)
+                let allBefore = Locked(false)
+                parallelFor(count: 64) { index, _ in
+                    guard index == 0 else { return visited.withLock { $0 += 1 } }
+                    for _ in 0..<100_000 where visited.withLock({ $0 == 63 }) {
+                        allBefore.withLock { $0 = true }
+                        break
+                    }
+                }
+                #expect(visited.withLock { $0 } == 63)
+                helped = allBefore.withLock { $0 }
+            }
+            #expect(helped)
+        }
+    }
+
     @Test func nestedCallsRunInline() {
         withThreads(4) {
             let sums = Locked([Int](repeating: 0, count: 10))

@@ -45,7 +45,7 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
     /// On NIST's 54 fits: with 0.75 all are solved, with a mean log relative error of 10.6 and 27 532 evaluations; where every step was
     /// accelerated by a difference over a tenth of d, before steps began undamped, with 43 584; without, 53 (MGH10 from its far start was not).
     public var geodesicAcceleration = 0.75
-    /// Whether a run's first steps are all but undamped, with λ = 1e-12 in the scale of D, until one is refused or longer than θ; the damping rule
+    /// Whether a run's first steps are all but undamped, with λ = 1e-12 in the scale of D, until one is refused or longer than θ ≠ 0; the damping rule
     /// begins there. Where r is near to linear no damping has to come down first.
     public var beginsUndamped = true
     /// When the solvers lsmr and cgls stop.
@@ -154,7 +154,9 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                 continue
             }
             iterations += taken
-            if isUndamped, d.norm > here.parameters.values.norm {
+            // A start at zero has no length.
+            let length = here.parameters.values.norm
+            if isUndamped, length > 0, d.norm > length {
                 λ = refused(-.infinity)
                 continue
             }
@@ -164,14 +166,15 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                 let hidden = promised <= 1e-8 * abs(here.loss.total) ? try noise ?? here.hiddenChange(on: problem) : 0
                 noise = hidden
                 if promised <= hidden, !isLoosened {
-                    // What the damping held back may be seen yet.
-                    (λ, isLoosened) = ((0..<12).reduce(λ) { λ, _ in damping.updated(λ, gainRatio: 1) }, true)
+                    // What the damping held back may be seen yet: a dozen thirds less of it.
+                    (λ, isLoosened) = (damping.moved(λ, to: λ.value / 531_441, growth: damping.updated(λ, gainRatio: 1).growth), true)
                     continue
                 }
                 boldest = d
                 if promised <= hidden {
                     let candidate = here.parameters.values + d
-                    if promised < 0.9 * (before.hiddenPromise ?? .infinity),
+                    // A promise of rounding alone may have either sign.
+                    if promised > 0, promised < 0.9 * (before.hiddenPromise ?? .infinity),
                         try problem.loss(at: candidate).total <= here.loss.total + 4 * hidden,
                         let report = try accept(d, candidate, gainRatio: 1)
                     {

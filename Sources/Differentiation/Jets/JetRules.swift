@@ -1,7 +1,7 @@
 import CKernels
 
 /// How jets pass the element-wise maps of a network, for one set of channels.
-struct JetRules: Sendable {
+final class JetRules: Sendable {
     let space: JetSpace
     /// The tables of the generic rule; nil where the kernels for order ≤ 2 serve all activations.
     let polynomials: JetPolynomials?

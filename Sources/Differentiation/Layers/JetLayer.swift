@@ -75,30 +75,6 @@ extension ParameterFreeLayer {
     ) {}
 }
 
-/// Where a layer's matrices lie in a block's workspace, in numbers of the passes' precision from where these begin.
-struct LayerSlots: Sendable {
-    /// The outputs of the layers it reads, and their tangents.
-    var x: [Int] = []
-    var xdot: [Int] = []
-    var z = 0
-    var h = 0
-    var kept = ForwardKeeping.Part.nothing
-    var zdot = 0
-    var hdot = 0
-    /// The cotangent of h, and its tangent.
-    var g = 0
-    var gdot = 0
-    /// For each input, where its cotangent goes; nil where none is wanted, for nothing above it has parameters.
-    var xbar: [Cotangent?] = []
-
-    struct Cotangent: Sendable {
-        var value: Int
-        var tangent: Int
-        /// Whether another layer has written there already.
-        var accumulates: Bool
-    }
-}
-
 /// A layer's matrices in the workspace of a thread.
 struct LayerMemory<S: JetScalar> {
     let base: MutableNumbers<S>

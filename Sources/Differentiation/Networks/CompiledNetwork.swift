@@ -1,5 +1,5 @@
 /// The layers of a network in their order, as the passes run them.
-struct CompiledNetwork: Sendable {
+final class CompiledNetwork: Sendable {
     let nodes: [NetworkNode]
     let dimension: Int
     let outputs: Int

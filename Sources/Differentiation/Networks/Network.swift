@@ -66,11 +66,16 @@ public struct Network: Sendable {
 }
 
 /// A layer in its place: what it reads, and where its parameters begin.
-struct NetworkNode: Sendable {
-    var layer: any JetLayer
+final class NetworkNode: Sendable {
+    let layer: any JetLayer
     /// Nodes before it.
-    var inputs: [Int]
-    var parameterOffset: Int
+    let inputs: [Int]
+    let parameterOffset: Int
+
+    init(layer: any JetLayer, inputs: [Int], parameterOffset: Int) {
+        (self.layer, self.inputs, self.parameterOffset) = (layer, inputs, parameterOffset)
+    }
+
     /// Its part of θ.
     var parameters: Range<Int> { parameterOffset..<(parameterOffset + layer.parameterCount) }
 }

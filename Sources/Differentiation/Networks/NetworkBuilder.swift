@@ -129,9 +129,9 @@ public struct NetworkBuilder: Sendable {
                 continue
             }
             place[index] = kept.count
-            var node = nodes[index]
-            node.inputs = node.inputs.map { place[$0] }
-            kept.append(node)
+            let node = nodes[index]
+            kept.append(
+                NetworkNode(layer: node.layer, inputs: node.inputs.map { place[$0] }, parameterOffset: node.parameterOffset))
         }
         precondition(place[output.node] == kept.count - 1, "the output is not the last layer that was added")
         return Network(inputs: dimension, outputs: output.count, blocks: blocks, scalarCount: 0, nodes: kept)

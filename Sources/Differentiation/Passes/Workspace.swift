@@ -11,40 +11,41 @@ enum PassKind: Int, CaseIterable {
 
 /// Where the matrices of a block lie in a workspace: first what is Double, in doubles from its start, then the layers' matrices and what
 /// else is of the passes' precision, in numbers of that from `passes` on.
-struct BlockLayout: Sendable {
-    var coordinates = 0
-    var coefficients = 0
-    var data = 0
+// Sendable: `init` alone writes.
+final class BlockLayout: @unchecked Sendable {
+    private(set) var coordinates = 0
+    private(set) var coefficients = 0
+    private(set) var data = 0
     /// A column each for the trained numbers that the term reads: the values, their tangents, their cotangents and those' tangents.
-    var scalars = 0
-    var scalarTangents = 0
-    var scalarSeeds = 0
-    var scalarSeedTangents = 0
-    var residuals = 0
-    var residualTangents = 0
-    var partials = 0
-    var secondPartials = 0
-    var pointwiseScratch = 0
+    private(set) var scalars = 0
+    private(set) var scalarTangents = 0
+    private(set) var scalarSeeds = 0
+    private(set) var scalarSeedTangents = 0
+    private(set) var residuals = 0
+    private(set) var residualTangents = 0
+    private(set) var partials = 0
+    private(set) var secondPartials = 0
+    private(set) var pointwiseScratch = 0
     /// Where the numbers of the passes' precision begin, in doubles.
-    var passes = 0
-    var layers: [LayerSlots]
+    private(set) var passes = 0
+    private(set) var layers: [LayerSlots]
     /// Where that lies which operators keep of the forward pass, in numbers of the passes' precision: a whole number of doubles.
-    var kept = 0..<0
-    var ruleScratch = 0
+    private(set) var kept = 0..<0
+    private(set) var ruleScratch = 0
     /// What passes in single precision have beside it: in doubles the network's outputs, their tangents, cotangents and those' tangents, and a
     /// layer's input and cotangent; in single the parameters, a direction, and what is known of the points.
-    var outputs = 0
-    var outputTangents = 0
-    var seeds = 0
-    var seedTangents = 0
-    var layerInput = 0
-    var layerCotangent = 0
-    var parameters = 0
-    var direction = 0
-    var passCoordinates = 0
-    var passCoefficients = 0
+    private(set) var outputs = 0
+    private(set) var outputTangents = 0
+    private(set) var seeds = 0
+    private(set) var seedTangents = 0
+    private(set) var layerInput = 0
+    private(set) var layerCotangent = 0
+    private(set) var parameters = 0
+    private(set) var direction = 0
+    private(set) var passCoordinates = 0
+    private(set) var passCoefficients = 0
     /// The whole, in doubles.
-    var total = 0
+    private(set) var total = 0
 
     init(_ term: CompiledTerm, of network: CompiledNetwork, for kind: PassKind, keeping: ForwardKeeping) {
         let count = term.blockSize
@@ -68,7 +69,7 @@ struct BlockLayout: Sendable {
         pointwiseScratch = takeDoubles(term.function.scratchCount * count)
         ruleScratch = take(term.rules.scratchCount(points: points))
         layers = network.nodes.map { node in
-            var slots = LayerSlots()
+            let slots = LayerSlots()
             slots.kept = keeping.part(of: node.layer, by: term.rules)
             slots.xdot = node.inputs.map { _ in 0 }
             slots.xbar = node.inputs.map { _ in nil }
@@ -134,7 +135,7 @@ struct BlockLayout: Sendable {
 
     /// Gives every layer's cotangent a place from when a layer after it first writes it until the layer itself has read it: two
     /// places in a chain, as many more as there are branches.
-    private mutating func placeCotangents(_ network: CompiledNetwork, width: Int, hasTangents: Bool, _ take: (Int) -> Int) {
+    private func placeCotangents(_ network: CompiledNetwork, width: Int, hasTangents: Bool, _ take: (Int) -> Int) {
         typealias Place = (value: Int, tangent: Int)
         var free: [Place] = []
         func open() -> Place { free.popLast() ?? (take(width), hasTangents ? take(width) : 0) }
@@ -151,6 +152,31 @@ struct BlockLayout: Sendable {
             }
             free.append(own)
         }
+    }
+}
+
+/// Where a layer's matrices lie in a block's workspace, in numbers of the passes' precision from where these begin.
+// Sendable: `BlockLayout.init` alone writes.
+final class LayerSlots: @unchecked Sendable {
+    /// The outputs of the layers it reads, and their tangents.
+    fileprivate(set) var x: [Int] = []
+    fileprivate(set) var xdot: [Int] = []
+    fileprivate(set) var z = 0
+    fileprivate(set) var h = 0
+    fileprivate(set) var kept = ForwardKeeping.Part.nothing
+    fileprivate(set) var zdot = 0
+    fileprivate(set) var hdot = 0
+    /// The cotangent of h, and its tangent.
+    fileprivate(set) var g = 0
+    fileprivate(set) var gdot = 0
+    /// For each input, where its cotangent goes; nil where none is wanted, for nothing above it has parameters.
+    fileprivate(set) var xbar: [Cotangent?] = []
+
+    struct Cotangent: Sendable {
+        var value: Int
+        var tangent: Int
+        /// Whether another layer has written there already.
+        var accumulates: Bool
     }
 }
 
