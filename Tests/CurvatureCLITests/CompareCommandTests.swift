@@ -99,6 +99,16 @@ import Testing
         let (once, path) = (try train("once", optimizer: "adam", isMeasuredOften: false), "\(scratch.path)/once.svg")
         let drawn = try tool.run(["compare", once, "-o", path])
         #expect(drawn.status == 0 && FileManager.default.fileExists(atPath: path), "\(drawn)")
+        // Two runs measured once each, after 11 and 30 evaluations: 11·(30/11) is less than 30 in doubles, and they meet at 30 alone.
+        for iterations in [10, 29] {
+            let file = try scratch.write(
+                "{problem: {name: poisson-1d, network: {width: 8, depth: 1}}, stages: [{optimizer: adam, until: {iterations: \(iterations)}}]}",
+                to: "apart.yaml")
+            let trained = try tool.run(["run", file, "--seeds", "\(iterations)...\(iterations)", "-o", "\(scratch.path)/apart", "--quiet"])
+            try #require(trained.status == 0, "\(trained.errors)")
+        }
+        let apart = try tool.run(["compare", "\(scratch.path)/apart", "-o", "\(scratch.path)/apart.svg"])
+        #expect(apart.status == 0, "\(apart)")
         let empty = try tool.run(["compare", scratch.path])
         #expect(empty.status == 2 && empty.errors.contains("no run.h5"), "\(empty)")
     }

@@ -19,7 +19,8 @@ struct ComparisonDrawing {
         let ends = kind.courses.compactMap { $0.rows.last?[keyPath: axis] }
         guard let end = ends.max() else { return [] }
         return (0...places).compactMap { index in
-            let place = low * pow(high / low, Double(index) / Double(places))
+            // The last place is the end of the axis to the bit: a course may have its one measurement there.
+            let place = index == places ? high : low * pow(high / low, Double(index) / Double(places))
             let values = kind.courses.map { $0.error(at: place, along: axis) }
             guard place <= end * pow(high / low, 1 / Double(places)), !values.contains(where: { $0 == nil }) else { return nil }
             let quartiles = Quartiles(values)
@@ -56,7 +57,7 @@ struct ComparisonDrawing {
             }
             lines += [
                 "set xrange [\(low):\(high)]", "set xlabel '\(label)'",
-                "plot \(plots.isEmpty ? "NaN notitle" : plots.joined(separator: ", "))", "set key off",
+                "plot \(plots.isEmpty ? "[][0.1:1] NaN notitle" : plots.joined(separator: ", "))", "set key off",
             ]
         }
         return (lines + ["unset multiplot", "unset output"]).joined(separator: "\n") + "\n"
