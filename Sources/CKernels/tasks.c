@@ -101,6 +101,6 @@ void ck_run_tasks(ck_tasks *tasks, int most_threads, void (*body)(void *, size_t
     pthread_mutex_init(&j.lock, NULL);
     for (size_t i = 0; i < tasks->count; i++)
         if (tasks->blockers[i] == 0) push(&j, (int32_t)i);
-    ck_parallel_for_at_most((size_t)(most_threads > 0 ? most_threads : 1), most_threads, work, &j);
+    ck_parallel_for_shared((size_t)(most_threads > 0 ? most_threads : 1), NULL, most_threads, work, &j);
     pthread_mutex_destroy(&j.lock);
 }

@@ -85,10 +85,20 @@ static struct {
     _Alignas(64) _Atomic uint64_t indices;
 } runs[MOST_THREADS];
 
-static void share_indices(size_t count, int threads) {
+/// Gives each thread a run. By costs, none but the last costs more than its share: what is too much for the last are its smallest
+/// pieces, where the caller has put these at the end, and others take them.
+static void share_indices(size_t count, const double *costs, int threads) {
+    double total = 0, before = 0;
+    for (size_t i = 0; costs && i < count; i++) total += costs[i];
+    uint64_t first = 0;
     for (uint64_t i = 0; i < (uint64_t)threads; i++) {
-        uint64_t first = i * count / threads, end = (i + 1) * count / threads;
+        uint64_t end = (i + 1) * count / threads;
+        if (costs && i + 1 < (uint64_t)threads) {
+            end = first;
+            while (end < count && (before + costs[end]) * threads <= total * (i + 1)) before += costs[end++];
+        }
         atomic_store_explicit(&runs[i].indices, first << 32 | end, memory_order_relaxed);
+        first = end;
     }
 }
 
@@ -190,10 +200,11 @@ void ck_set_thread_count(int count) {
 }
 
 void ck_parallel_for(size_t count, void (*body)(void *, size_t, int), void *context) {
-    ck_parallel_for_at_most(count, MOST_THREADS, body, context);
+    ck_parallel_for_shared(count, NULL, MOST_THREADS, body, context);
 }
 
-void ck_parallel_for_at_most(size_t count, int most_threads, void (*body)(void *, size_t, int), void *context) {
+void ck_parallel_for_shared(
+    size_t count, const double *costs, int most_threads, void (*body)(void *, size_t, int), void *context) {
     // Nested, alone, beyond what a run can count, or while another thread's job has the pool: on this thread.
     if (inside || count <= 1 || count > UINT32_MAX || most_threads <= 1 || pthread_mutex_trylock(&owner) != 0) {
         for (size_t i = 0; i < count; i++) body(context, i, 0);
@@ -208,7 +219,7 @@ void ck_parallel_for_at_most(size_t count, int most_threads, void (*body)(void *
     job.context = context;
     job.threads = threads;
     job.level = ck_own_simd_level();
-    share_indices(count, threads);
+    share_indices(count, costs, threads);
     if (threads > 1) {
         atomic_store(&state, 0);
         atomic_fetch_add(&generation, 1);

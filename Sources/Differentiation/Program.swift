@@ -42,6 +42,7 @@ public struct Program: Sendable {
     let blocks: [Block]
     /// Runs of blocks of about equal cost.
     let shards: [Range<Int>]
+    private let shardCosts: [Double]
     let workspaces = WorkspacePool()
     let accumulators = WorkspacePool()
     /// Panels of J.
@@ -82,7 +83,9 @@ public struct Program: Sendable {
             }
         }
         (self.layers, self.compiled, self.blocks) = (layers, compiled, blocks)
-        shards = Program.shards(of: blocks, terms: compiled, parameters: layers.parameterCount)
+        let costs = blocks.map { $0.points * compiled[$0.term].arity * compiled[$0.term].rules.space.count }
+        let shards = Program.shards(of: costs, parameters: layers.parameterCount)
+        (self.shards, shardCosts) = (shards, shards.map { Double(costs[$0].reduce(0, +)) })
         let keeping = ForwardKeeping(for: compiled, of: layers, atMost: options.keptForwardBytes)
         layouts = compiled.map { term in PassKind.allCases.map { BlockLayout(term, of: layers, for: $0, keeping: keeping) } }
         forwardSizes = zip(compiled, layouts).map { term, layouts in layouts[PassKind.values.rawValue].keptSize(in: term.precision) }
@@ -144,9 +147,9 @@ public struct Program: Sendable {
     private static let mostShards = 64
     private static let accumulatorBytes = 64 << 20
 
-    private static func shards(of blocks: [Block], terms: [CompiledTerm], parameters: Int) -> [Range<Int>] {
-        let most = max(1, min(mostShards, blocks.count, accumulatorBytes / (8 * max(parameters, 1))))
-        let costs = blocks.map { $0.points * terms[$0.term].arity * terms[$0.term].rules.space.count }
+    /// Runs of blocks, whose costs are given, that cost about the same.
+    private static func shards(of costs: [Int], parameters: Int) -> [Range<Int>] {
+        let most = max(1, min(mostShards, costs.count, accumulatorBytes / (8 * max(parameters, 1))))
         let total = costs.reduce(0, +)
         var shards: [Range<Int>] = []
         var (first, spent) = (0, 0)
@@ -172,11 +175,21 @@ public struct Program: Sendable {
 
     /// Runs `body(item, pass maker)` for every item on the pool, each worker with a workspace for passes of `kind`.
     func overItems(_ count: Int, _ kind: PassKind, _ body: (_ item: Int, _ workspace: Workspace) -> Void) {
-        let workers = min(ThreadPool.threadCount, max(count, 1))
-        let capacity = layouts.reduce(0) { max($0, $1[kind.rawValue].total) }
-        workspaces.borrowing(workers, capacity: capacity, columns: columnCapacity) { workspaces in
-            parallelFor(count: count, maximumWorkers: workers) { item, worker in body(item, workspaces[worker]) }
+        withWorkspaces(for: count, kind) { workspaces in
+            parallelFor(count: count, maximumWorkers: workspaces.count) { item, worker in body(item, workspaces[worker]) }
         }
+    }
+
+    func overShards(_ kind: PassKind, _ body: (_ shard: Int, _ workspace: Workspace) -> Void) {
+        withWorkspaces(for: shards.count, kind) { workspaces in
+            parallelFor(costs: shardCosts, maximumWorkers: workspaces.count) { shard, worker in body(shard, workspaces[worker]) }
+        }
+    }
+
+    private func withWorkspaces(for items: Int, _ kind: PassKind, _ body: ([Workspace]) -> Void) {
+        let capacity = layouts.reduce(0) { max($0, $1[kind.rawValue].total) }
+        workspaces.borrowing(
+            min(ThreadPool.threadCount, max(items, 1)), capacity: capacity, columns: columnCapacity, body)
     }
 
     func pass(_ kind: PassKind, term: Int, start: Int, points: Int, in workspace: Workspace) -> BlockPass {
@@ -190,7 +203,7 @@ public struct Program: Sendable {
     }
 
     func overBlocks(_ kind: PassKind, at place: ForwardPlace = ForwardPlace(), _ body: (_ shard: Int, _ pass: BlockPass) -> Void) {
-        overItems(shards.count, kind) { shard, workspace in
+        overShards(kind) { shard, workspace in
             for block in shards[shard] { body(shard, pass(kind, blocks[block], in: workspace, place)) }
         }
     }
@@ -208,7 +221,7 @@ public struct Program: Sendable {
         let stride = (entries + terms + 7) / 8 * 8
         return accumulators.borrowing(1, capacity: max(shards.count, 1) * stride, columns: 1) { memory in
             let base = memory[0].base
-            overItems(shards.count, kind) { shard, workspace in
+            overShards(kind) { shard, workspace in
                 let vector = base + shard * stride
                 vector.update(repeating: 0, count: stride)
                 for block in shards[shard] {

@@ -28,13 +28,25 @@ public enum ThreadPool {
 /// inside stay on their thread.
 public func parallelFor(count: Int, maximumWorkers: Int = .max, _ body: (_ index: Int, _ worker: Int) -> Void) {
     precondition(count >= 0, "\(count) indices")
+    share(count, costs: nil, maximumWorkers: maximumWorkers, body)
+}
+
+/// The same for the indices of `costs`, of which threads get equal sums to begin with. A cost is finite and ≥ 0, in any unit. Cheap indices
+/// at the end even out what is left.
+public func parallelFor(costs: [Double], maximumWorkers: Int = .max, _ body: (_ index: Int, _ worker: Int) -> Void) {
+    costs.withUnsafeBufferPointer { share($0.count, costs: $0.baseAddress, maximumWorkers: maximumWorkers, body) }
+}
+
+private func share(
+    _ count: Int, costs: UnsafePointer<Double>?, maximumWorkers: Int, _ body: (_ index: Int, _ worker: Int) -> Void
+) {
     _ = BLASThreads.single
     typealias Body = (Int, Int) -> Void
     withoutActuallyEscaping(body) { body in
         var body = body
         withUnsafeMutablePointer(to: &body) { pointer in
-            ck_parallel_for_at_most(
-                count, Int32(clamping: maximumWorkers),
+            ck_parallel_for_shared(
+                count, costs, Int32(clamping: maximumWorkers),
                 { context, index, worker in
                     guard let context else { return }
                     context.assumingMemoryBound(to: Body.self).pointee(index, Int(worker))

@@ -18,9 +18,13 @@ import Testing
                                 visits[index] += 1
                                 workers[index] = worker
                             }
+                            parallelFor(costs: (0..<count).map { Double($0 % 4) }, maximumWorkers: 5) { index, worker in
+                                visits[index] += 1
+                                workers[index] = max(workers[index], worker)
+                            }
                         }
                     }
-                    #expect(visits.allSatisfy { $0 == 1 })
+                    #expect(visits.allSatisfy { $0 == 2 })
                     #expect(workers.allSatisfy { $0 >= 0 && $0 < min(threads, 5) })
                 }
             }
@@ -66,6 +70,24 @@ import Testing
                 helped = allBefore.withLock { $0 }
             }
             #expect(helped)
+        }
+    }
+
+    /// Of costs 8, 1, 1, 1, 1, 4 the second of two threads begins behind the 8, of which the first thread cannot be done before the second has
+    /// come to the 4: it waits for that. As above, one attempt of many must be on two threads.
+    @Test func sharesAreOfEqualCost() {
+        withThreads(2) {
+            var inOrder = false
+            for _ in 0..<200 where !inOrder {
+                let visited = Locked<[Int]>([])
+                parallelFor(costs: [8, 1, 1, 1, 1, 4]) { index, _ in
+                    if index == 0 { for _ in 0..<100_000 where visited.withLock({ $0.contains(5) }) { break } }
+                    visited.withLock { $0.append(index) }
+                }
+                #expect(visited.withLock { $0.sorted() } == Array(0..<6))
+                inOrder = visited.withLock { $0 } == [1, 2, 3, 4, 5, 0]
+            }
+            #expect(inOrder)
         }
     }
 

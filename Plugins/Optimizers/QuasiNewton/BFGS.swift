@@ -15,7 +15,7 @@ import OptimizationCore
 /// Source: Nocedal & Wright, *Numerical Optimization*, 2nd ed., alg. 6.1 and eq. 6.20.
 public struct BFGS: Optimizer, Configurable {
     public var lineSearch: any LineSearch = StrongWolfe()
-    public var firstTrial = FirstTrial.lastDecrease
+    public var firstTrial = FirstTrial.unit
     /// Whether a change of the gradient with too little curvature is mended rather than dropped.
     public var damped = false
     /// ε in yᵀs > ε‖y‖‖s‖ for an update.

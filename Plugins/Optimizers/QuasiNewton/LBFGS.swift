@@ -30,7 +30,7 @@ public struct LBFGS: Optimizer, Configurable {
     /// Whether a change of the gradient with too little curvature is mended rather than dropped.
     public var damped = false
     public var lineSearch: any LineSearch = StrongWolfe()
-    public var firstTrial = FirstTrial.lastDecrease
+    public var firstTrial = FirstTrial.unit
     /// ε in yᵀs > ε‖y‖‖s‖. The cosine between s and y is at least 2/√κ on a quadratic of condition κ: 1e-12 spares κ up to 1e24.
     public var curvatureTolerance = 1e-12
 

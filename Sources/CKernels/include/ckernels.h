@@ -10,9 +10,10 @@
 /// thread's job has the pool, run on the calling thread (worker 0).
 void ck_parallel_for(size_t count, void (*body)(void *context, size_t index, int worker), void *context);
 
-/// The same with `worker` below `most_threads`.
-void ck_parallel_for_at_most(
-    size_t count, int most_threads, void (*body)(void *context, size_t index, int worker), void *context);
+/// The same with `worker` below `most_threads`, and with costs[i] ≥ 0 for what index i costs beside the others, by which threads share
+/// the indices (NULL: all cost the same).
+void ck_parallel_for_shared(
+    size_t count, const double *costs, int most_threads, void (*body)(void *context, size_t index, int worker), void *context);
 
 /// How many threads ck_parallel_for uses, the caller included: CURVATURE_NUM_THREADS, else the machine's cores.
 int ck_thread_count(void);

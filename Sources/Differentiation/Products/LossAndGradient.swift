@@ -25,7 +25,7 @@ extension Program {
         var partial = [Double](repeating: 0, count: shards.count * terms)
         partial.withUnsafeMutableBufferPointer { partial in
             guard let base = partial.baseAddress else { return }
-            overItems(shards.count, .values) { shard, workspace in
+            overShards(.values) { shard, workspace in
                 for block in shards[shard] {
                     let block = blocks[block]
                     let pass = pass(.values, term: block.term, start: block.start, points: block.points, in: workspace)
