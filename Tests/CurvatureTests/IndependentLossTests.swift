@@ -58,6 +58,18 @@ import Testing
                 ("left", walls.filter { $0[1] < 0 }), ("right", walls.filter { $0[1] > 0 }),
             ])
         expect([terms[0], terms[1], (terms[2] + terms[3]) / 2], [0.2994352488400809, 6.7138226268210595, 6.458378303686982])
+        let hard = try losses(of: Burgers(enforcement: .hard), at: [("burgers", cloud(30, 2, on: [0...1, -1...1]))])
+        expect(hard, [14.564170843486446])
+    }
+
+    @Test func poissonWithHardConditions() throws {
+        func loss(of pde: any PDEProblem) throws -> [Double] {
+            let d = pde.domain.dimension
+            return try losses(of: pde, at: [("poisson", cloud(30, d, on: Array(repeating: 0...1, count: d)))])
+        }
+        expect(try loss(of: PoissonOnInterval(enforcement: .hard)), [12360.147911624179])
+        expect(try loss(of: PoissonOnSquare(enforcement: .hard)), [1432.3719088178218])
+        expect(try loss(of: PoissonOnCube(solution: .sines, enforcement: .hard)), [540.4890660581829])
     }
 
     @Test func poissonInTwoAndFiveDimensions() throws {
@@ -69,6 +81,9 @@ import Testing
             of: PoissonOnCube(),
             at: [("poisson", cloud(30, 5, on: Array(repeating: 0...1, count: 5))), ("boundary", shell(5, on: 0...1))])
         expect(cube, [242.25492517714298, 6.374500119698916])
+        let sines = try losses(
+            of: PoissonOnCube(solution: .sines), at: [("poisson", cloud(30, 5, on: Array(repeating: 0...1, count: 5)))])
+        expect([sines[0]], [54.13934599882121])
     }
 
     @Test func helmholtz() throws {
@@ -76,6 +91,8 @@ import Testing
             of: Helmholtz(),
             at: [("helmholtz", cloud(30, 2, on: [-1...1, -1...1])), ("boundary", shell(2, on: -1...1))])
         expect(terms, [6089.280544034182, 6.239591810682282])
+        let hard = try losses(of: Helmholtz(enforcement: .hard), at: [("helmholtz", cloud(30, 2, on: [-1...1, -1...1]))])
+        expect(hard, [6122.225983449547])
     }
 
     @Test func allenCahn() throws {
@@ -88,6 +105,10 @@ import Testing
                 ("periodic(x)", times.map { [$0, -1] }),
             ])
         expect(terms, [5601.499173833773, 5.6490786876347885, 0.21305323023937128])
+        let hard = try losses(
+            of: AllenCahn(enforcement: .hard),
+            at: [("allen-cahn", cloud(30, 2, on: [0...1, -1...1])), ("periodic(x)", times.map { [$0, -1] })])
+        expect(hard, [1808.6052733375327, 14.794159826347387])
     }
 
     /// The cloud of the start and that of the times, on x of `range`.

@@ -15,7 +15,7 @@ import Testing
 
 @Suite struct HeatTests {
     private func setup(
-        _ dimension: Int = 1, _ solution: Heat.Solution = .product, _ conditions: HeatSetup.Conditions = .soft
+        _ dimension: Int = 1, _ solution: Heat.Solution = .product, _ conditions: ConditionEnforcement = .soft
     ) -> HeatSetup {
         var setup = HeatSetup()
         (setup.dimension, setup.solution, setup.conditions) = (dimension, solution, conditions)

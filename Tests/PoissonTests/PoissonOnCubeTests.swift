@@ -29,9 +29,10 @@ import Testing
     }
 
     /// The error of the differences falls by 2⁶ with the step; 40 leaves room for their next order.
-    @Test(arguments: [1, 2, 5, 8]) func cosinesSolveTheirEquation(dimension: Int) throws {
+    @Test(arguments: [1, 2, 5, 8], [PoissonOnCube.Solution.cosines, .sines])
+    func trigonometricSumsAndProductsSolveTheirEquation(dimension: Int, solution: PoissonOnCube.Solution) throws {
         let point = (1...dimension).map { 0.3 + 0.4 * sin(Double($0)) * sin(Double($0)) }
-        let pde = PoissonOnCube(dimension: dimension)
+        let pde = PoissonOnCube(dimension: dimension, solution: solution)
         let coarse = try pde.residualsOfReference(at: point, step: 0.1)[0]
         let fine = try pde.residualsOfReference(at: point, step: 0.05)[0]
         #expect(abs(fine) < abs(coarse) / 40, "\(coarse), \(fine)")
@@ -67,6 +68,7 @@ import Testing
                 case .cosines: x.reduce(0) { $0 + cos(.pi * $1) } * .pi * .pi
                 case .squaredNorm: -12 / ((100 * scale).rounded() / 100)
                 case .products: 0.0
+                case .sines: x.reduce(6 * .pi * .pi) { $0 * sin(.pi * $1) }
                 }
             #expect(abs(r[i] * 30.0.squareRoot() + f) < 1e-12)
         }

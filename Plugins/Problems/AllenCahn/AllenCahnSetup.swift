@@ -3,13 +3,14 @@ import NeuralModels
 import OptimizationCore
 import PhysicsInformed
 
-/// The settings of `allen-cahn`: diffusivity, network and points.
+/// The settings of `allen-cahn`: diffusivity, conditions, network and points.
 ///
-/// Defaults: 4 hidden layers of 32 tanh units (3 297 parameters), 8 000 scrambled Sobol points of the interior, 200 at the start, weighted
+/// Defaults: soft conditions, 4 hidden layers of 32 tanh units (3 297 parameters), 8 000 scrambled Sobol points of the interior, 200 at the start, weighted
 /// by 100, and 100 pairs of points on the walls.
 public struct AllenCahnSetup: ProblemConfiguration {
     /// D.
     public var diffusivity = 1e-4
+    public var conditions = ConditionEnforcement.soft
     public var network = PerceptronSettings(width: 32, depth: 4)
     public var points = PointPlan(interior: 8000, initial: 200, boundary: 100, initialWeight: 100)
     /// How JJᵀ is formed.
@@ -23,6 +24,9 @@ public struct AllenCahnSetup: ProblemConfiguration {
         [
             // The reference takes some 10/√D modes.
             .number("diffusivity", \.diffusivity, in: .within(1e-6...1), meaning: "D"),
+            .choice(
+                "conditions", \.conditions,
+                meaning: "how they are imposed: by loss terms, or the start by the form of u; periodicity is a loss term in both"),
             .section("network", \.network, meaning: "the network"),
             .section("points", \.points, meaning: "the points of the loss terms and their weights"),
             .choice("kernelForm", \.kernelForm, meaning: "how JJᵀ is formed; automatic takes the fewest operations"),
@@ -30,7 +34,7 @@ public struct AllenCahnSetup: ProblemConfiguration {
     }
 
     public func makeProblem(seed: UInt64) throws -> any Problem {
-        let pde = AllenCahn(diffusivity: diffusivity)
+        let pde = AllenCahn(diffusivity: diffusivity, enforcement: conditions)
         return try PhysicsInformedProblem(
             pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings,
             kernelForm: kernelForm)

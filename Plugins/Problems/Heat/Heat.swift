@@ -30,15 +30,19 @@ public struct Heat: PDEProblem {
     public var solution: Solution
     /// κ.
     public var conductivity: Double
-    /// Whether the conditions hold by construction.
-    public var isHard: Bool
+    public var enforcement: ConditionEnforcement
 
     /// Hard conditions need the solution `product`.
-    public init(dimension: Int = 1, solution: Solution = .product, conductivity: Double = 0.25, isHard: Bool = false) {
+    public init(
+        dimension: Int = 1, solution: Solution = .product, conductivity: Double = 0.25,
+        enforcement: ConditionEnforcement = .soft
+    ) {
         precondition(dimension > 0, "the heat equation in \(dimension) dimensions")
         precondition(conductivity > 0, "a conductivity of \(conductivity)")
-        precondition(!isHard || solution == .product, "hard conditions are offered for the solution that vanishes on the walls")
-        (self.dimension, self.solution, self.conductivity, self.isHard) = (dimension, solution, conductivity, isHard)
+        precondition(
+            enforcement == .soft || solution == .product, "hard conditions are offered for the solution that vanishes on the walls")
+        (self.dimension, self.solution, self.conductivity) = (dimension, solution, conductivity)
+        self.enforcement = enforcement
     }
 
     public var name: String { "heat" }
@@ -48,10 +52,10 @@ public struct Heat: PDEProblem {
     }
     public var isLinear: Bool { true }
     public var conditions: [Condition] {
-        isHard ? [] : [.initialState(values: value), Condition.dirichlet(values: value).named("boundary")]
+        enforcement == .hard ? [] : [.initialState(values: value), Condition.dirichlet(values: value).named("boundary")]
     }
     public func fields(of network: Fields, at p: Point) -> [Expression] {
-        guard isHard else { return [network[0]] }
+        guard enforcement == .hard else { return [network[0]] }
         let (t, x) = (p.coordinates[0], p.coordinates.dropFirst())
         let start = x.dropFirst().reduce(sin(.pi * x[1])) { $0 * sin(.pi * $1) }
         let bump = x.reduce(t) { $0 * (4 * $1 * (1 - $1)) }

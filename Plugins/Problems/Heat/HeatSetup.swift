@@ -13,19 +13,11 @@ public struct HeatSetup: ProblemConfiguration {
     public var solution = Heat.Solution.product
     /// κ.
     public var conductivity = 0.25
-    public var conditions = Conditions.soft
+    public var conditions = ConditionEnforcement.soft
     public var network = PerceptronSettings(width: 64, depth: 1, firstLayerSlope: 1)
     public var points = PointPlan(interior: 900, initial: 60, boundary: 60)
     /// How JJᵀ is formed.
     public var kernelForm = GramForm.automatic
-
-    /// How the initial and boundary values are imposed.
-    public enum Conditions: String, Sendable, Hashable, CaseIterable {
-        /// As terms of the loss.
-        case soft
-        /// By the form of the fields.
-        case hard
-    }
 
     public init() {}
 
@@ -57,7 +49,7 @@ public struct HeatSetup: ProblemConfiguration {
 
     public func makeProblem(seed: UInt64) throws -> any Problem {
         try validate()
-        let pde = Heat(dimension: dimension, solution: solution, conductivity: conductivity, isHard: conditions == .hard)
+        let pde = Heat(dimension: dimension, solution: solution, conductivity: conductivity, enforcement: conditions)
         return try PhysicsInformedProblem(
             pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings,
             kernelForm: kernelForm)

@@ -3,13 +3,14 @@ import NeuralModels
 import OptimizationCore
 import PhysicsInformed
 
-/// The settings of `poisson-1d`: frequency, network and points.
+/// The settings of `poisson-1d`: frequency, conditions, network and points.
 ///
-/// Defaults: one hidden layer of 32 tanh units (97 parameters), 256 points at the midpoints of a grid and the two ends, whose weight
+/// Defaults: soft conditions, one hidden layer of 32 tanh units (97 parameters), 256 points at the midpoints of a grid and the two ends, whose weight
 /// is 100. The units start spread over the interval with slope 4: with a Glorot start all of them bend at its left end.
 public struct PoissonOnIntervalSetup: ProblemConfiguration {
     /// k.
     public var frequency = 4
+    public var conditions = ConditionEnforcement.soft
     public var network = PerceptronSettings(width: 32, depth: 1, initialization: .lecunNormal, firstLayerSlope: 4)
     public var points = PointPlan(interior: 256, boundary: 2, monitor: 500, sampling: .grid, boundaryWeight: 100)
     /// How JJᵀ is formed.
@@ -22,6 +23,7 @@ public struct PoissonOnIntervalSetup: ProblemConfiguration {
     public static var fields: [Field<Self>] {
         [
             .integer("frequency", \.frequency, atLeast: 1, meaning: "k, the half waves in the interval"),
+            .choice("conditions", \.conditions, meaning: "how they are imposed: by loss terms, or by the form of u"),
             .section("network", \.network, meaning: "the network"),
             .section("points", \.points, meaning: "the points of the loss terms and their weights"),
             .choice("kernelForm", \.kernelForm, meaning: "how JJᵀ is formed; automatic takes the fewest operations"),
@@ -29,20 +31,21 @@ public struct PoissonOnIntervalSetup: ProblemConfiguration {
     }
 
     public func makeProblem(seed: UInt64) throws -> any Problem {
-        let pde = PoissonOnInterval(frequency: frequency)
+        let pde = PoissonOnInterval(frequency: frequency, enforcement: conditions)
         return try PhysicsInformedProblem(
             pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings,
             kernelForm: kernelForm)
     }
 }
 
-/// The settings of `poisson-2d`: network and points.
+/// The settings of `poisson-2d`: conditions, network and points.
 ///
-/// Defaults: two hidden layers of 32 tanh units (1 185 parameters), 900 scrambled Sobol points of the interior, 30 on each edge. The
+/// Defaults: soft conditions, two hidden layers of 32 tanh units (1 185 parameters), 900 scrambled Sobol points of the interior, 30 on each edge. The
 /// units of the first layer start spread over the square with slope 1: from there Gauss–Newton by truncated singular values (relative
 /// cutoff 1e-10) reached relative errors of 2e-10 to 7e-10 in 26 to 49 steps for each of five seeds; from a Glorot start with zero
 /// biases it takes no step to speak of.
 public struct PoissonOnSquareSetup: ProblemConfiguration {
+    public var conditions = ConditionEnforcement.soft
     public var network = PerceptronSettings(width: 32, depth: 2, firstLayerSlope: 1)
     public var points = PointPlan(interior: 900, boundary: 120, boundaryWeight: 1)
     /// How JJᵀ is formed.
@@ -54,6 +57,7 @@ public struct PoissonOnSquareSetup: ProblemConfiguration {
     public static let summary = "−Δu = 2π² sin πx sin πy on the unit square with u = 0 on its boundary"
     public static var fields: [Field<Self>] {
         [
+            .choice("conditions", \.conditions, meaning: "how they are imposed: by loss terms, or by the form of u"),
             .section("network", \.network, meaning: "the network"),
             .section("points", \.points, meaning: "the points of the loss terms and their weights"),
             .choice("kernelForm", \.kernelForm, meaning: "how JJᵀ is formed; automatic takes the fewest operations"),
@@ -61,21 +65,22 @@ public struct PoissonOnSquareSetup: ProblemConfiguration {
     }
 
     public func makeProblem(seed: UInt64) throws -> any Problem {
-        let pde = PoissonOnSquare()
+        let pde = PoissonOnSquare(enforcement: conditions)
         return try PhysicsInformedProblem(
             pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings,
             kernelForm: kernelForm)
     }
 }
 
-/// The settings of `poisson-cube`: dimension, solution, network and points.
+/// The settings of `poisson-cube`: dimension, solution, conditions, network and points.
 ///
-/// Defaults: the problem of five dimensions, two hidden layers of 64 tanh units (4 609 parameters), 3 000 points of the interior and 500
+/// Defaults: soft conditions, the problem of five dimensions, two hidden layers of 64 tanh units (4 609 parameters), 3 000 points of the interior and 500
 /// of the boundary. Points are spread by Latin hypercubes, which any dimension has; Sobol's end at 21.
 public struct PoissonOnCubeSetup: ProblemConfiguration {
     /// d.
     public var dimension = 5
     public var solution = PoissonOnCube.Solution.cosines
+    public var conditions = ConditionEnforcement.soft
     public var network = PerceptronSettings(width: 64, depth: 2)
     public var points = PointPlan(interior: 3000, boundary: 500, sampling: .latinHypercube)
     /// How JJᵀ is formed.
@@ -84,11 +89,12 @@ public struct PoissonOnCubeSetup: ProblemConfiguration {
     public init() {}
 
     public static let identifier = "poisson-cube"
-    public static let summary = "−Δu = f on the unit cube of any dimension, with one of three solutions as boundary values"
+    public static let summary = "−Δu = f on the unit cube of any dimension, with one of four solutions as boundary values"
     public static var fields: [Field<Self>] {
         [
             .integer("dimension", \.dimension, atLeast: 1, atMost: 1000, meaning: "d"),
             .choice("solution", \.solution, meaning: "the solution; products need an even dimension"),
+            .choice("conditions", \.conditions, meaning: "how they are imposed: by loss terms, or by the form of u (sines only)"),
             .section("network", \.network, meaning: "the network"),
             .section("points", \.points, meaning: "the points of the loss terms and their weights"),
             .choice("kernelForm", \.kernelForm, meaning: "how JJᵀ is formed; automatic takes the fewest operations"),
@@ -98,6 +104,11 @@ public struct PoissonOnCubeSetup: ProblemConfiguration {
     public func validate() throws {
         if solution == .products, dimension % 2 != 0 {
             throw ConfigurationError(path: "dimension", reason: "\(dimension) is odd: the solution “products” pairs the coordinates")
+        }
+        if conditions == .hard, solution != .sines {
+            throw ConfigurationError(
+                path: "conditions",
+                reason: "hard conditions need the solution sines: the boundary values of “\(solution.rawValue)” alone give it")
         }
         if let largest = points.sampling.largestDimension, dimension > largest {
             throw ConfigurationError(
@@ -109,7 +120,7 @@ public struct PoissonOnCubeSetup: ProblemConfiguration {
 
     public func makeProblem(seed: UInt64) throws -> any Problem {
         try validate()
-        let pde = PoissonOnCube(dimension: dimension, solution: solution)
+        let pde = PoissonOnCube(dimension: dimension, solution: solution, enforcement: conditions)
         return try PhysicsInformedProblem(
             pde, model: try network.model(over: pde.domain.ranges, outputs: 1), points: points, seed: seed, identity: settings,
             kernelForm: kernelForm)
