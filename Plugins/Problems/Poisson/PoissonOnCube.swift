@@ -18,7 +18,8 @@ import PhysicsInformed
 ///     sines          u = Πᵢ sin πxᵢ             f = dπ²·u             (zero on the boundary)
 ///
 /// Hard conditions: u = Πᵢ 4xᵢ(1 − xᵢ)·N, for the sines alone: the others are sums of functions of one or two coordinates, which blending
-/// of their boundary values (Gordon & Hall, doi:10.1007/BF01436298) gives exactly, so that nothing would be left to train.
+/// of their boundary values (Gordon & Hall, doi:10.1007/BF01436298) gives exactly for d > 1, so that nothing would be left to train.
+///
 /// A grid of the cube has too many points; errors are measured at 10 000 independent uniform points.
 /// W. E, B. Yu, doi:10.1007/s40304-018-0127-z; F. Dangel, J. Müller, M. Zeinhofer, arXiv:2405.15603, whose code divides by s.
 public struct PoissonOnCube: PDEProblem {
