@@ -182,10 +182,22 @@ def t5(args, case):
     """Steps of Adam, a hundred at a time."""
     args.problem = args.problem or ["burgers"]
     for problem, size in settings(args, [(20, 8, 10000)]):
-        ours, peers = start(args, "adam_run.py", ["adam"], args.engine or ["optax_best"],
+        ours, peers = start(args, "adam_run.py", ["step", "adam", "--steps", "100"], args.engine or ["optax_best"],
                             ["--problem", problem, "--steps", "100", *options(size)], case)
         record = compare(args, ours(), peers, loss="lossBefore", at_start=True)
         yield {**shape(problem, size), **record}
+
+
+def t6(args, case):
+    """One step of a natural gradient at a fixed rate, its loss and gradient at the new point included, beside the peers' damped Gauss-Newton step."""
+    args = argparse.Namespace(**{**vars(args), "batch": max(args.batch, 1.0)})
+    fixed = ["--from-start", "--with", "solver=exact", "--with", "damping.name=constant", "--with", "damping.value=1e-6",
+             "--with", "stepLength={name: fixed, learningRate: 1, normBound: 1e300}"]
+    for problem, size in settings(args, STEP_SIZES):
+        for method, more in {"natural-gradient": [], "SPRING": ["--with", "momentum={name: spring, decay: 0.9}"]}.items():
+            ours, peers = start(args, "gauss_newton_step.py", ["step", "natural-gradient", *fixed, *more], args.engine or ["jax+scipy", "jax"],
+                                ["--problem", problem, *options(size)], case)
+            yield {"method": method, **shape(problem, size), **compare(args, ours(), peers, loss="startLoss")}
 
 
 def row(task, r):
@@ -197,7 +209,7 @@ def row(task, r):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("tasks", nargs="+", choices=["t1", "t2", "t3", "t4", "t5"])
+    p.add_argument("tasks", nargs="+", choices=["t1", "t2", "t3", "t4", "t5", "t6"])
     p.add_argument("--peers", required=True, help="the folder of the peers' scripts")
     p.add_argument("--curvature", default=os.path.join(HERE, "../../.build/release/curvature"))
     p.add_argument("--problem", action="append", choices=PROBLEMS)

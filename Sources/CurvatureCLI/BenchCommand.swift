@@ -6,6 +6,6 @@ struct BenchCommand: ParsableCommand {
         commandName: "bench", abstract: "Measure the speed of the parts on this machine.",
         subcommands: [
             BenchGradient.self, BenchProducts.self, BenchGaussNewton.self, BenchFactorization.self, BenchLBFGS.self, BenchTwoLoop.self,
-            BenchUpdate.self, BenchAdam.self, BenchDeepONet.self, BenchStartup.self,
+            BenchUpdate.self, BenchStep.self, BenchDeepONet.self, BenchStartup.self,
         ])
 }

@@ -5,7 +5,8 @@ import OptimizationCore
 public enum CurvatureModel: String, CaseIterable, Sendable, Hashable {
     /// ∇²L, which may be indefinite.
     case hessian
-    /// JᵀJ of a sum of squares L = ½‖r‖², which is positive semidefinite: ∇²L without the residuals' own curvature.
+    /// JᵀJ of a sum of squares L = ½‖r‖², which is positive semidefinite: ∇²L without the residuals' own curvature. Of an energy with a metric
+    /// its AᵀA, of log ½‖r‖² what becomes of JᵀJ there, which may be indefinite.
     case gaussNewton = "gauss-newton"
 
     /// B at θ as a linear map; nothing is factorised. A product with JᵀJ is one with J and one with Jᵀ.
@@ -14,7 +15,12 @@ public enum CurvatureModel: String, CaseIterable, Sendable, Hashable {
     public func `operator`(at θ: Vector, on problem: any DifferentiableProblem) throws -> any HessianOperator {
         switch self {
         case .hessian: try twiceDifferentiable(problem).hessian(at: θ)
-        case .gaussNewton: NormalOperator(base: try sumOfSquares(problem).linearization(at: θ))
+        case .gaussNewton:
+            switch try gaussNewton(of: problem) {
+            case .squares(let problem): NormalOperator(base: try problem.linearization(at: θ))
+            case .metric(let problem): NormalOperator(base: try problem.gaussNewtonFactor(at: θ))
+            case .products(let problem): try problem.gaussNewtonOperator(at: θ)
+            }
         }
     }
 
@@ -22,7 +28,12 @@ public enum CurvatureModel: String, CaseIterable, Sendable, Hashable {
     public func matrix(at θ: Vector, on problem: any DifferentiableProblem) throws -> Matrix {
         switch self {
         case .hessian: try twiceDifferentiable(problem).hessian(at: θ).matrix()
-        case .gaussNewton: try sumOfSquares(problem).linearization(at: θ).gramian()
+        case .gaussNewton:
+            switch try gaussNewton(of: problem) {
+            case .squares(let problem): try problem.linearization(at: θ).gramian()
+            case .metric(let problem): try problem.gaussNewtonFactor(at: θ).gramian()
+            case .products(let problem): try problem.gaussNewtonOperator(at: θ).matrix()
+            }
         }
     }
 
@@ -30,7 +41,7 @@ public enum CurvatureModel: String, CaseIterable, Sendable, Hashable {
     public func check(_ problem: any DifferentiableProblem) throws {
         switch self {
         case .hessian: _ = try twiceDifferentiable(problem)
-        case .gaussNewton: _ = try sumOfSquares(problem)
+        case .gaussNewton: _ = try gaussNewton(of: problem)
         }
     }
 
@@ -43,12 +54,21 @@ public enum CurvatureModel: String, CaseIterable, Sendable, Hashable {
         return problem
     }
 
-    private func sumOfSquares(_ problem: any DifferentiableProblem) throws -> any LeastSquaresProblem {
-        guard let problem = problem as? any LeastSquaresProblem else {
-            throw ConfigurationError(
-                path: "model", reason: "\(rawValue) needs a loss ½‖r‖² (a LeastSquaresProblem), which \(problem.name) is not; take hessian")
-        }
-        return problem
+    private enum GaussNewtonSource {
+        case squares(any LeastSquaresProblem)
+        case metric(any GeneralizedGaussNewtonProblem)
+        case products(any GaussNewtonOperatorProblem)
+    }
+
+    private func gaussNewton(of problem: any DifferentiableProblem) throws -> GaussNewtonSource {
+        if let problem = problem as? any LeastSquaresProblem { return .squares(problem) }
+        if let problem = problem as? any GeneralizedGaussNewtonProblem { return .metric(problem) }
+        if let problem = problem as? any GaussNewtonOperatorProblem { return .products(problem) }
+        throw ConfigurationError(
+            path: "model",
+            reason:
+                "\(rawValue) needs a loss ½‖r‖² (a LeastSquaresProblem), its logarithm or an energy with a metric, which "
+                + "\(problem.name) is not; take hessian")
     }
 
     /// What a product, or a matrix of P columns, costs.
@@ -62,7 +82,7 @@ public enum CurvatureModel: String, CaseIterable, Sendable, Hashable {
 
 /// JᵀJ.
 private struct NormalOperator: HessianOperator {
-    let base: any Linearization
+    let base: any GaussNewtonFactor
     var parameterCount: Int { base.parameterCount }
     func product(_ v: Vector) -> Vector { base.transposedProduct(base.product(v)) }
 }

@@ -61,6 +61,11 @@ extension DampingRule {
     /// Whether a refusal leaves nothing to raise.
     public func isGreatest(_ damping: Damping) -> Bool { damping.value >= bound(of: damping) }
 
+    /// The damping for shorter steps after a breakdown: tenfold. `nil` at its bound.
+    public func raised(_ damping: Damping) -> Damping? {
+        isGreatest(damping) ? nil : moved(damping, to: 10 * damping.value, growth: damping.growth)
+    }
+
     /// λ within its bounds, free of the loss's scale.
     public func moved(_ damping: Damping, to λ: Double, growth: Double) -> Damping {
         let least = Swift.max(minimum * damping.scales.lowerBound, Double.leastNormalMagnitude)

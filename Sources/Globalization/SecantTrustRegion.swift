@@ -100,7 +100,8 @@ public struct SecantTrustRegion: Sendable {
                 recoveries.append("the learnt matrix was not positive definite any more: begun anew")
             }
             memory.hessian = B
-            memory.radius = radius.updated(Δ, gainRatio: ρ, stepNorm: length)
+            memory.radius = radius.updated(
+                Δ, gainRatio: ρ, stepNorm: length, slope: here.gradient.dot(p), change: value.loss.total - here.loss.total)
             // A decrease that can be seen: there was more than the model promised.
             memory.doubt = here.loss.total - value.loss.total > here.lastBits ? nil : doubt
             let details: [StepReport.Detail] = [

@@ -8,6 +8,8 @@ public struct Cholesky: Sendable {
     /// L on and below the diagonal; above it anything.
     private let factor: Matrix
 
+    init(factor: Matrix) { self.factor = factor }
+
     /// L, with zeros above the diagonal.
     public var lower: Matrix {
         let n = order
@@ -41,7 +43,7 @@ public struct Cholesky: Sendable {
         return .success(Cholesky(factor: a))
     }
 
-    /// Factorises A + diag(d) in one new matrix, A being kept for other dampings: n² doubles.
+    /// Factorises A + diag(d) in one new matrix, A being kept: n² doubles. ``DampedCholesky`` does without for one d after another.
     public static func factorize(_ a: Matrix, addingToDiagonal d: Vector) -> Result<Cholesky, FactorizationFailure> {
         precondition(a.rows == a.columns, "Cholesky of a \(a.rows) × \(a.columns) matrix")
         precondition(d.count == a.rows, "a diagonal of \(d.count) for a \(a.rows) × \(a.columns) matrix")
@@ -63,12 +65,12 @@ public struct Cholesky: Sendable {
         return .success(Cholesky(factor: lower))
     }
 
-    private static func factorize(_ l: UnsafeMutablePointer<Double>?, _ n: Int) -> FactorizationFailure? {
+    static func factorize(_ l: UnsafeMutablePointer<Double>?, _ n: Int) -> FactorizationFailure? {
         guard let l, n > 0 else { return nil }
         return TiledCholesky.factorize(n, l, n).map { .notPositiveDefinite(pivot: $0) }
     }
 
-    private static func lowerIsFinite(_ a: Matrix) -> Bool {
+    static func lowerIsFinite(_ a: Matrix) -> Bool {
         let n = a.rows
         let blocks = (n + columnsAtOnce - 1) / columnsAtOnce
         var finite = [Bool](repeating: true, count: blocks)

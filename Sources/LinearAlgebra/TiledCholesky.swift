@@ -24,6 +24,12 @@ package enum TiledCholesky {
         }
     }
 
+    /// The width of the squares on the diagonal in which entries above it are written over; beyond them none is.
+    static func squareWidth(order n: Int) -> Int {
+        let width = Tiles(order: n).width
+        return n <= 2 * width ? n : width
+    }
+
     enum Task {
         case diagonal(Int)
         case solve(Int, chunk: Int)

@@ -136,11 +136,47 @@ import Testing
         #expect(reached < start)
         let aimed = try json(["lbfgs", "--case", path, "--iterations", "50", "--memory", "3", "--target", "\(reached * 1.0000001)"])
         #expect(aimed["reachedTarget"] as? Bool == true && aimed["iterations"] as? Int == 5)
-        // Two repetitions of three steps, and two to warm up.
-        let adam = try json(["adam", "--case", path, "--steps", "3"])
-        #expect(adam["steps"] as? Int == 12)
-        #expect(try #require(adam["loss"] as? Double) < #require(adam["lossBefore"] as? Double))
-        for report in [descent, adam] { try checkSeconds(report) }
+        try checkSeconds(descent)
+    }
+
+    /// Steps of any optimizer, by its settings: two repetitions, after two to warm up.
+    @Test func steps() throws {
+        let (path, problem) = try helmholtz()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let θ = Vector((0..<13).map { 1 / Double($0 + 1) })
+        let start = try problem.loss(at: θ).total
+        let adam = try json(["step", "adam", "--case", path, "--steps", "3", "--with", "learningRate=0.01"])
+        #expect((adam["steps"] as? Int, adam["startLoss"] as? Double) == (6, start))
+        #expect(adam["work"] as? [String: Double] == ["gradients": 1])
+        #expect(adam["verdicts"] as? [String: Int] == ["accepted": 6])
+        // The same twelve steps here.
+        let method = Adam(learningRate: 0.01)
+        var state = try method.start(on: problem, from: Parameters(layout: problem.layout, values: θ))
+        for _ in 0..<12 { _ = try method.step(&state, on: problem) }
+        #expect(abs(try #require(adam["loss"] as? Double) - state.loss.total) <= 1e-12 * state.loss.total)
+        // From the start each time: one step of Gauss and Newton, damped.
+        let settings = [
+            "solver=exact", "damping={name: constant, value: 0.1}", "stepLength={name: fixed, learningRate: 1, normBound: 1e300}",
+        ]
+        let natural = try json(["step", "natural-gradient", "--from-start", "--case", path] + settings.flatMap { ["--with", $0] })
+        let model = try problem.linearization(at: θ)
+        var damped = Matrix.product(model.jacobian(), model.jacobian(), transposingFirst: true)
+        damped.addDiagonal(Vector(repeating: 0.1, count: 13))
+        let step = try Cholesky.factorize(damped).get().solve(model.transposedProduct(model.residual))
+        #expect(abs(try #require(natural["stepNorm"] as? Double) - step.norm) < 1e-8 * step.norm)
+        #expect((natural["lossBefore"] as? Double, natural["steps"] as? Int) == (start, 2))
+        #expect(natural["work"] as? [String: Double] == ["gradients": 1, "linearizations": 1, "transposedProducts": 1, "jacobianRows": 5])
+        for report in [adam, natural] {
+            try checkSeconds(report)
+            #expect(try #require(report["ratio"] as? Double) > 0)
+        }
+        for (arguments, named) in [
+            (["adam", "--with", "learnigRate=1"], "learnigRate"), (["adam", "--steps", "0"], "--steps"), (["adaam"], "adaam"),
+            (["adam", "--problem", "nowhere"], "nowhere"),
+        ] {
+            let refused = try tool.run(["bench", "step"] + arguments)
+            #expect(refused.status != 0 && refused.errors.contains(named), "\(refused.errors)")
+        }
     }
 
     @Test func products() throws {
@@ -172,7 +208,7 @@ import Testing
         #expect(muon["bytes"] as? Int == 12 * 8 * 32)
         for report in [adam, muon] {
             try checkSeconds(report)
-            for key in ["readingGBs", "dgemmGflops", "fractionOfReading", "fractionOfDgemm"] {
+            for key in ["readingGBs", "updatingGBs", "dgemmGflops", "fractionOfReading", "fractionOfUpdating", "fractionOfDgemm"] {
                 #expect(try #require(report[key] as? Double) > 0, "\(key)")
             }
         }

@@ -214,6 +214,16 @@ private func start(_ problem: PoissonEnergy, seed: UInt64) -> Vector {
         #expect(error <= 1e-6 && gap <= 1e-9, "\(error), \(gap)")
     }
 
+    /// The model of Gauss and Newton is the metric, which Newton's methods and trust regions take by products.
+    @Test func theMetricIsTheModelOfGaussAndNewton() throws {
+        let problem = try DeepRitzSetup().problem()
+        let θ = start(problem, seed: 3)
+        let (factor, B) = (problem.gaussNewtonFactor(at: θ), try CurvatureModel.gaussNewton.operator(at: θ, on: problem))
+        let v = Vector((0..<θ.count).map { Double($0 % 5) - 2 })
+        #expect(B.product(v) == factor.transposedProduct(factor.product(v)))
+        #expect(try CurvatureModel.gaussNewton.matrix(at: θ, on: problem) == factor.gramian())
+    }
+
     /// Without a residual there is no JJᵀ to invert; Hessian-free steps need none.
     @Test func onlyTheSpaceOfParametersHasTheMetric() throws {
         let problem = try DeepRitzSetup().problem()

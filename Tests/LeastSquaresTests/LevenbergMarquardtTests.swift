@@ -2,6 +2,7 @@ import Globalization
 import LeastSquares
 import LinearAlgebra
 import OptimizationCore
+import OptimizationTesting
 import Testing
 
 @Suite struct LevenbergMarquardtTests {
@@ -191,6 +192,54 @@ import Testing
             return
         }
         #expect(Archive(of: beyond) == before)
+    }
+
+    /// After a breakdown: ten times the damping, a tenth of the radius, until nothing is left to shorten; before a step has set them only where a
+    /// method knows what its first step will be. The next step is shorter.
+    @Test func stepsCanBeShortened() throws {
+        let (problem, start) = (ZooProblem.wood, Parameters(ZooProblem.wood.start))
+        func check<O: Optimizer>(
+            _ method: O, first: Bool, isFelt: Bool = true, _ measure: (O.State) -> Double?, factor: Double
+        ) throws
+        where O.Objective == any LeastSquaresProblem {
+            let fresh = try method.start(on: problem, from: start)
+            var (state, untouched) = (fresh, fresh)
+            #expect(method.shortenSteps(&state) == first, "\(O.self)")
+            for _ in 0..<3 { _ = try method.step(&untouched, on: problem) }
+            state = untouched
+            let before = try #require(measure(state))
+            #expect(method.shortenSteps(&state) && abs((measure(state) ?? 0) / before - factor) <= 1e-12 * factor, "\(O.self)")
+            let (θ, shorter) = (untouched.parameters.values, state)
+            // A hundred thousand times less is felt.
+            for _ in 0..<5 { #expect(method.shortenSteps(&state)) }
+            var (free, held) = (untouched, state)
+            _ = try method.step(&free, on: problem)
+            _ = try method.step(&held, on: problem)
+            if isFelt { #expect((held.parameters.values - θ).norm < 0.5 * (free.parameters.values - θ).norm, "\(O.self)") }
+            #expect(shorter.parameters == untouched.parameters)
+        }
+        try check(
+            LevenbergMarquardt(damping: NielsenDamping(), beginsUndamped: false), first: false, { $0.damping?.value }, factor: 10)
+        var projection = VariableProjection()
+        projection.linearParameters = [1]
+        // Its next step moves the linear parameter, which is not damped.
+        try check(projection, first: false, isFelt: false, { $0.damping?.value }, factor: 10)
+        try check(Dogleg(), first: false, { $0.radius }, factor: 0.1)
+        try check(SingularValueTrustRegion(), first: true, { $0.radius }, factor: 0.1)
+        // Steps that were undamped so far are damped as the rule begins.
+        let method = LevenbergMarquardt()
+        var state = try method.start(on: problem, from: start)
+        #expect(method.shortenSteps(&state) && state.damping == nil && state.hasRefused && !method.shortenSteps(&state))
+        state = try method.start(on: problem, from: start)
+        _ = try method.step(&state, on: problem)
+        let undamped = try #require(state.damping)
+        #expect(!state.hasRefused && method.shortenSteps(&state) && state.hasRefused)
+        #expect(state.damping == NielsenDamping().start(scale: undamped.scales.upperBound))
+        #expect(undamped.value < 1e-6 * (state.damping?.value ?? 0))
+        // At the bound there is nothing to raise.
+        var calls = 0
+        while method.shortenSteps(&state), calls < 100 { calls += 1 }
+        #expect(calls > 10 && calls < 100)
     }
 
     @Test func settingsRoundTrip() throws {

@@ -42,9 +42,9 @@ import Testing
             #expect(choice.taken.plan.square == taken && choice.other?.plan.square != taken)
             #expect(choice.taken.flops == Swift.min(gramian, kernel) && choice.other?.flops == Swift.max(gramian, kernel))
             #expect(abs(cost.flops - 10 * (20 + 30) - choice.taken.flops) < 1e-6)
-            #expect(choice.lostShare == .ulpOfOne / 1e-9 && choice.damping == 1e-9)
+            #expect(choice.precision.lostShare == .ulpOfOne / 1e-9 && choice.precision.damping == 1e-9)
             let order = taken == .kernel ? 30 : 20
-            #expect(line.bytes == 8 * (2 * order * order + 12 * 50))
+            #expect(line.bytes == 8 * (order * order + 12 * 50))
             // The step is taken in that space: the same bits as where the space is given.
             let space = taken == .kernel ? MetricSpace.samples : .parameters
             func end(_ space: MetricSpace) throws -> Vector {
@@ -65,7 +65,7 @@ import Testing
         for λ in [1e-4, 1e-7, 1e-10] {
             let method = NaturalGradient(
                 damping: ConstantDamping(λ), solver: .exact, stepLength: .fixed(CappedRate(learningRate: 1, normBound: 1e300)))
-            let share = try #require(try preflight(method, problem).stages.first?.square?.lostShare)
+            let share = try #require(try preflight(method, problem).stages.first?.square?.precision.lostShare)
             #expect(share == 0x1p-52 / λ)
             let exact = try SVD.factorize(problem.a).get().solveDamped(problem.b, damping: λ)
             let (state, _) = try drive(method, on: problem, from: Parameters(.zeros(20)), steps: 1)
@@ -73,11 +73,34 @@ import Testing
             #expect(lost <= 10 * share * 100, "\(lost), told \(share * 100)")
             #expect(lost >= 1e-4 * share * 100, "\(lost), told \(share * 100)")
         }
-        let line = try #require(try preflight(NaturalGradient(), problem).stages.first)
-        #expect(line.square?.lostShare == .ulpOfOne / 1e-12)
-        #expect("\(try preflight(NaturalGradient(), problem))".contains("with λ = 1.00e-12 a step is good to 2.22e-4·σ₁²"))
         for method in [NaturalGradient(damping: LossProportionalDamping()), NaturalGradient(damping: NielsenDamping())] {
-            #expect(try preflight(method, problem).stages.first?.square?.lostShare == nil)
+            #expect(try preflight(method, problem).stages.first?.square?.precision.lostShare == nil)
         }
+    }
+
+    /// With a cut-off c no more than 2⁻⁵²/c is lost, however small λ is: told, and the size of the error. Between σ₁²/2²⁶, the last that is kept,
+    /// and σ₁²/2²⁸ there is nothing that rounding could move over the cut.
+    @Test func theCutoffsPrecisionIsTold() throws {
+        let singularValues = (0..<20).map { 1000 / Double(1 << $0) }
+        let problem = try LinearResiduals.random(30, 20, singularValues: singularValues)
+        let cutoff = 7.5e-9
+        let method = NaturalGradient(
+            damping: ConstantDamping(1e-14), solver: .truncated(TruncatedMetric(relativeCutoff: cutoff)),
+            stepLength: .fixed(CappedRate(learningRate: 1, normBound: 1e300)))
+        let choice = try #require(try preflight(method, problem).stages.first?.square)
+        let told = try #require(choice.precision.greatestLoss)
+        #expect(told == 0x1p-52 / cutoff)
+        #expect(choice.description.contains("the lesser of 0.0222·σ₁² (λ = 1.00e-14) and 2.96e-8 (cut-off 7.50e-9)"), "\(choice)")
+        let exact = try SVD.factorize(problem.a).get().solveTruncated(problem.b, relativeTolerance: cutoff.squareRoot())
+        let (state, _) = try drive(method, on: problem, from: Parameters(.zeros(20)), steps: 1)
+        let lost = (state.parameters.values - exact).norm / exact.norm
+        #expect(lost <= 10 * told && lost >= 1e-4 * told, "\(lost), told \(told)")
+        // By default λ = 1e-12 and a cut-off of 1e-14; scaled, σ₁² is another matrix's. A λ that follows the loss or the gain ratio is not known.
+        let defaults = "\(try preflight(NaturalGradient(), problem))"
+        #expect(defaults.contains("the lesser of 2.22e-4·σ₁² (λ = 1.00e-12) and 0.0222 (cut-off 1.00e-14)"), "\(defaults)")
+        let scaled = NaturalGradient(scaling: .jacobi, solver: .exact)
+        #expect("\(try preflight(scaled, problem))".contains("is good to 2.22e-4·σ₁² of the scaled matrix (λ = 1.00e-12)"))
+        let following = NaturalGradient(damping: LossProportionalDamping())
+        #expect("\(try preflight(following, problem))".contains("is good to 0.0222 (cut-off 1.00e-14)"))
     }
 }

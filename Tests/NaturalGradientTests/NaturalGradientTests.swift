@@ -98,6 +98,49 @@ import Testing
         }
     }
 
+    /// −Jᵀ·S(S·JJᵀ·S + λI)⁻¹S·r with S = diag(JJᵀ)^(−½), and −S(S·JᵀJ·S + λI)⁻¹S·Jᵀr with S = diag(JᵀJ)^(−½), by their dense matrices.
+    @Test(arguments: [MetricSpace.parameters, .samples]) func jacobiScalingIsItsFormula(space: MetricSpace) throws {
+        let problem = try LinearResiduals.random(8, 12, singularValues: [5, 4, 3, 2, 1, 0.5, 0.2, 0.1])
+        let (λ, r) = (1e-2, -problem.b)
+        var metric = Matrix.product(problem.a, problem.a, transposingFirst: space == .parameters, transposingSecond: space == .samples)
+        let s = Vector(metric.diagonal.map { 1 / $0.squareRoot() })
+        metric = metric.scalingColumns(by: s).transposed.scalingColumns(by: s)
+        metric.addDiagonal(Vector(repeating: λ, count: s.count))
+        func inverted(_ v: Vector) throws -> Vector {
+            let scaled = Vector(zip(v, s).map { $0 * $1 })
+            let solved = try QR.factorize(metric).get().solveLeastSquares(scaled).get()
+            return Vector(zip(solved, s).map { $0 * $1 })
+        }
+        let expected = try space == .samples ? -problem.a.transposedTimes(inverted(r)) : -inverted(problem.a.transposedTimes(r))
+        for solver in [MetricSolver.exact, .truncated(TruncatedMetric())] {
+            let method = NaturalGradient(
+                space: space, damping: ConstantDamping(λ), scaling: .jacobi, solver: solver, stepLength: whole)
+            let (state, _) = try drive(method, on: problem, from: Parameters(.zeros(12)), steps: 1)
+            #expect((state.parameters.values - expected).norm <= 1e-11 * expected.norm, "\(space), \(solver)")
+        }
+    }
+
+    /// The rate follows its schedule by the state's clock, up to the bound on the step.
+    @Test func ratesFollowTheirSchedule() throws {
+        let problem = try LinearResiduals.random(20, 6, singularValues: [3, 2, 1.5, 1, 0.7, 0.5])
+        let schedule = ExponentialDecay(rate: 0.5, every: 1)
+        func lengths(normBound: Double) throws -> [Double] {
+            let method = NaturalGradient(
+                damping: ConstantDamping(1e-6), stepLength: .fixed(CappedRate(learningRate: 0.2, normBound: normBound, schedule: schedule)))
+            return try drive(method, on: problem, from: Parameters(.zeros(6)), steps: 4).reports.compactMap(\.stepLength)
+        }
+        let free = try lengths(normBound: 1e300)
+        #expect(free == (1...4).map { 0.2 * schedule.factor(at: $0) } && free[3] < free[0] / 4)
+        #expect(try lengths(normBound: 1e-8).allSatisfy { $0 < free[3] })
+        let read = try NaturalGradient(
+            .map([.init("stepLength", .map([.init("name", .scalar("fixed")), .init("schedule", schedule.settings)]))]), path: "optimizer")
+        guard case .fixed(let rate) = read.stepLength else {
+            Issue.record("no fixed rate was read")
+            return
+        }
+        #expect((1...4).allSatisfy { rate.schedule.factor(at: $0) == schedule.factor(at: $0) })
+    }
+
     /// A dual natural gradient does not see how rows of the residual are scaled, a primal one how parameters are; without the scaling
     /// both do.
     @Test func jacobiScalingForgetsUnits() throws {
@@ -143,6 +186,10 @@ import Testing
         let (_, coarse) = try end(.nystrom(NystromMetric(share: 0.05)))
         let damping = try #require(coarse.details.first { $0.name == "damping" }).value
         #expect(damping > 0.1 && damping < 16)
+        // As Guzmán-Cordero et al.: λ as it is, so that what the sketch leaves out is followed 1/λ times as far.
+        let (far, untouched) = try end(.nystrom(NystromMetric(share: 0.05, liftsDamping: false)))
+        #expect(untouched.details.contains(.init("damping", λ)))
+        #expect(far.norm > 5 * exact.norm)
     }
 
     /// The eigenvalues above the cut-off give the direction of J's singular values above its square root, and no other: with eigenvalues

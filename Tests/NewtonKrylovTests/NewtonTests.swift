@@ -205,6 +205,38 @@ import Testing
             ])
     }
 
+    /// `model: gauss-newton` of log L is JᵀJ/L − ggᵀ/L², which may be indefinite: by products with J and Jᵀ alone each method comes to the minimum.
+    @Test(
+        arguments: [
+            Method("newton-cg", NewtonCG(model: .gaussNewton)), Method("newton-minres", with(NewtonMINRES()) { $0.model = .gaussNewton }),
+            Method("newton", Newton(.modifiedCholesky, model: .gaussNewton)),
+            Method("cubic-regularization", with(CubicRegularization()) { $0.model = .gaussNewton }),
+        ])
+    func theLogarithmIsModelledByGaussAndNewton(method: Method) throws {
+        let problem = Counted(Transformed(ZooProblem.bard, by: Logarithm.self))
+        let θ = try method.run(problem, Parameters(ZooProblem.bard.start), 100).θ
+        let least = try #require(ZooProblem.bard.minimum)
+        let L = ZooProblem.bard.loss(at: θ).total
+        #expect(L <= least * (1 + 1e-8), "\(L), the least \(least)")
+        let counts = problem.counter.counts
+        #expect(counts.calls(.jacobianProduct) > 0 && counts.calls(.jacobianProduct) == counts.calls(.transposedProduct))
+        #expect(counts.calls(.hessianProduct) == 0 && counts.calls(.linearization) > 0)
+    }
+
+    /// A weight of absurd size lets the cubic model promise nothing: it is begun anew within the step, and the report says so.
+    @Test func aWeightThatIsBegunAnewIsTold() throws {
+        let (problem, method) = (ZooProblem.wood, CubicRegularization())
+        var state = try method.start(on: problem, from: Parameters(problem.start))
+        for _ in 0..<5 { #expect(try method.step(&state, on: problem).recoveries == []) }
+        var archive = Archive(of: state)
+        archive.set("weight", [1e60])
+        state = try archive.decoded()
+        let report = try method.step(&state, on: problem)
+        #expect(report.verdict == .accepted)
+        #expect(report.recoveries == ["the cubic model promised nothing that could be seen: its weight begun anew"])
+        #expect(try method.step(&state, on: problem).recoveries == [])
+    }
+
     // MARK: Scale
 
     /// No constant of a method has the loss's scale: times 2⁻⁴⁰ and 2⁴⁰ it gives the same bits in every iterate.

@@ -71,22 +71,28 @@ import Testing
 }
 
 @Suite struct BatchedTests {
-    @Test func stepsGoThroughTheBatchesOfAnEpoch() throws {
+    /// The batch that drives a step of a first-order method is the one that was evaluated before it, at the start or at the end of the step before.
+    @Test(arguments: [1, 3]) func stepsGoThroughTheBatchesOfAnEpoch(holding: Int) throws {
         let problem = Clouds()
-        let method = Batched(Steepest(rate: 0.1), size: 2)
+        let method = Batched(Steepest(rate: 0.1), size: 2, holding: holding)
         var state = try method.start(on: problem, from: Parameters([0]))
-        var seen: [Batch] = []
-        for _ in 0..<5 {
+        var driving: [Batch] = []
+        for _ in 0..<(10 * holding) {
             let before = state.parameters
+            driving.append(try #require(problem.log.batches.last))
             let report = try method.step(&state, on: problem)
             let batch = try #require(problem.log.batches.last)
-            seen.append(batch)
             #expect(state.parameters != before)
             #expect(report.sampleFraction == Double(batch.indices[0].count + batch.indices[1].count) / 13)
             #expect(report.loss == (try Clouds().restricted(to: batch)).loss(at: state.parameters.values))
         }
-        #expect(seen.flatMap { $0.indices[0] }.sorted() == Array(0..<10))
-        #expect(Set(seen).count == 5)
+        // Two epochs of five batches: each drives as many steps as it is held, and each epoch covers the samples exactly once.
+        let batches = (0..<10).map { driving[$0 * holding] }
+        #expect(driving == batches.flatMap { Array(repeating: $0, count: holding) })
+        for epoch in [batches.prefix(5), batches.suffix(5)] {
+            #expect(epoch.flatMap { $0.indices[0] }.sorted() == Array(0..<10))
+            #expect(Set(epoch).count == 5)
+        }
     }
 
     @Test func aFirstOrderMethodIsTheTextbooksStochasticGradient() throws {
@@ -94,11 +100,11 @@ import Testing
         let method = Batched(Steepest(rate: 0.1), size: 1)
         var state = try method.start(on: problem, from: Parameters([0]))
         for _ in 0..<7 { _ = try method.step(&state, on: problem) }
-        // Batches as used: the first drives two steps (evaluated at the start and after the first step), every other one step.
+        // θ ← θ − η∇L_b(θ), b = 0, 1, …, 6; the eighth batch has been evaluated for the next step.
         let views = try problem.log.batches.dropLast().map { try Clouds().restricted(to: $0) }
         var θ: Vector = [0]
         for view in views { θ = θ.adding(view.lossAndGradient(at: θ).gradient, scaledBy: -0.1) }
-        #expect(views.count == 7)
+        #expect(views.count == 7 && Set(problem.log.batches).count == 8)
         #expect(state.parameters.values == θ)
     }
 

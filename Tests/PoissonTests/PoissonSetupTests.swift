@@ -30,15 +30,15 @@ import Testing
         }
     }
 
-    /// Gauss–Newton on J reaches 1e-12 in 30 to 70 steps here (the study that the set-up follows: 1e-13 to 4e-12 in 45 to 180); a
-    /// squared system would stop near 1e-9.
-    @Test(arguments: [1, 2, 3] as [UInt64]) func gaussNewtonSolvesTheInterval(seed: UInt64) throws {
+    /// Gauss–Newton on J, five seeds of five to 1e-12 (of the first thirty 29 are there); a squared system would stop near 1e-9. Where a
+    /// singular value stays just above the cut-off, steps are short for hundreds of iterations.
+    @Test(arguments: [1, 2, 3, 4, 5] as [UInt64]) func gaussNewtonSolvesTheInterval(seed: UInt64) throws {
         let problem = try #require(try PoissonOnIntervalSetup().makeProblem(seed: seed) as? PhysicsInformedProblem)
         let pipeline = Pipeline(minimizing: problem) {
-            Stage("solve", GaussNewton(relativeCutoff: 1e-10), until: .iterations(150))
+            Stage("solve", GaussNewton(relativeCutoff: 1e-11, factorization: .svd), until: .iterations(2000))
         }
         let result = try pipeline.start(seed: seed)
         let error = try #require(try problem.referenceError(at: result.parameters.values))
-        #expect(error < 1e-10, "\(error)")
+        #expect(error <= 1e-12, "\(error)")
     }
 }

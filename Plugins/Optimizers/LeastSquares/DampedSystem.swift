@@ -12,7 +12,7 @@ protocol DampedSystem {
     /// Fixes D, before the first λ.
     mutating func scale(by D: Vector) throws(FactorizationFailure)
     /// The factors for a damping λ > 0; a λ too small for the arithmetic comes back as a failure.
-    func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure>
+    mutating func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure>
 }
 
 /// The damped problem, factorised for one λ: solvable for one w after another.
@@ -57,23 +57,25 @@ public enum DampedSolver: String, CaseIterable, Sendable, Hashable {
 /// (JᵀJ + λD)d = −Jᵀw by Cholesky. P³/3 flops a λ.
 struct GramianSystem: DampedSystem {
     private let model: any Linearization
-    private let gramian: Matrix
+    private var gramian: DampedCholesky
     private let gradient: Vector
     private var D: Vector
+    let squaredColumnNorms: Vector?
+    let largestDiagonal: Double
 
     init(_ model: any Linearization) {
         self.model = model
-        gramian = model.gramian()
+        let matrix = model.gramian()
+        (squaredColumnNorms, largestDiagonal) = (matrix.diagonal, matrix.diagonal.maximumNorm)
+        gramian = DampedCholesky(matrix)
         gradient = model.transposedProduct(model.residual)
         D = Vector(repeating: 1, count: gradient.count)
     }
 
-    var squaredColumnNorms: Vector? { gramian.diagonal }
-    var largestDiagonal: Double { gramian.diagonal.maximumNorm }
     mutating func scale(by D: Vector) { self.D = D }
 
-    func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure> {
-        Cholesky.factorize(gramian, addingToDiagonal: λ * D).map { Factors(model: model, gradient: gradient, cholesky: $0) }
+    mutating func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure> {
+        gramian.factorize(addingToDiagonal: λ * D).map { Factors(model: model, gradient: gradient, cholesky: $0) }
     }
 
     private struct Factors: DampedFactors {
@@ -94,7 +96,7 @@ struct KernelSystem: DampedSystem {
     /// J, where D is not I.
     private let jacobian: Matrix?
     private var D: Vector?
-    private var kernel: Matrix
+    private var kernel: DampedCholesky
     let squaredColumnNorms: Vector?
     let largestDiagonal: Double
 
@@ -103,34 +105,40 @@ struct KernelSystem: DampedSystem {
         if scaled {
             let jacobian = model.jacobian()
             let norms = columnNorms(jacobian)
-            (self.jacobian, squaredColumnNorms, largestDiagonal, kernel) = (jacobian, norms, norms.maximumNorm, .zeros(0, 0))
+            (self.jacobian, squaredColumnNorms, largestDiagonal) = (jacobian, norms, norms.maximumNorm)
+            kernel = DampedCholesky(.zeros(0, 0))
         } else {
-            kernel = model.kernel()
-            (jacobian, squaredColumnNorms, largestDiagonal) = (nil, nil, kernel.diagonal.maximumNorm)
+            let matrix = model.kernel()
+            (jacobian, squaredColumnNorms, largestDiagonal) = (nil, nil, matrix.diagonal.maximumNorm)
+            kernel = DampedCholesky(matrix)
         }
     }
 
     mutating func scale(by D: Vector) {
         guard let jacobian else { return }
         self.D = D
-        kernel = jacobian.scalingColumns(by: Vector(D.map { 1 / $0.squareRoot() })).outerGram
+        kernel = DampedCholesky(jacobian.scalingColumns(by: Vector(D.map { 1 / $0.squareRoot() })).outerGram)
     }
 
-    func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure> {
-        Cholesky.factorize(kernel, addingToDiagonal: Vector(repeating: λ, count: kernel.rows)).map { Factors(system: self, cholesky: $0) }
+    mutating func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure> {
+        kernel.factorize(addingToDiagonal: Vector(repeating: λ, count: kernel.order)).map {
+            Factors(model: model, jacobian: jacobian, D: D, cholesky: $0)
+        }
     }
 
     private struct Factors: DampedFactors {
-        let system: KernelSystem
+        let model: any Linearization
+        let jacobian: Matrix?
+        let D: Vector?
         let cholesky: Cholesky
 
         func solution(for w: Vector) -> Result<Vector, FactorizationFailure> {
             let z = cholesky.solve(w)
-            guard let jacobian = system.jacobian, let D = system.D else { return .success(-system.model.transposedProduct(z)) }
+            guard let jacobian, let D else { return .success(-model.transposedProduct(z)) }
             return .success(Vector(zip(jacobian.transposedTimes(z), D).map { -$0 / $1 }))
         }
 
-        func step() -> Result<(d: Vector, iterations: Int), FactorizationFailure> { solution(for: system.model.residual).map { ($0, 0) } }
+        func step() -> Result<(d: Vector, iterations: Int), FactorizationFailure> { solution(for: model.residual).map { ($0, 0) } }
     }
 }
 
@@ -180,12 +188,12 @@ struct JacobianSystem: DampedSystem {
     }
 }
 
-/// d = −D^(−½)V·Σ(Σ² + λ)⁻¹Uᵀw with J·D^(−½) = UΣVᵀ factorised once: O(P²) flops a λ.
+/// d = −D^(−½)V·Σ(Σ² + λ)⁻¹Uᵀw with J·D^(−½) = UΣVᵀ factorised and Uᵀr formed once: a λ more costs the lifting by V, 2P² flops.
 struct SingularValueSystem: DampedSystem {
     private let residual: Vector
     private let jacobian: Matrix
     private var inverseRoot: Vector
-    private var svd: SVD?
+    private var factors: (svd: SVD, rotated: Vector)?
     let squaredColumnNorms: Vector?
     let largestDiagonal: Double
 
@@ -198,26 +206,30 @@ struct SingularValueSystem: DampedSystem {
 
     mutating func scale(by D: Vector) throws(FactorizationFailure) {
         inverseRoot = Vector(D.map { 1 / $0.squareRoot() })
-        svd = try SVD.factorize(jacobian.scalingColumns(by: inverseRoot)).get()
+        let svd = try SVD.factorize(jacobian.scalingColumns(by: inverseRoot)).get()
+        factors = (svd, svd.rotated(residual))
     }
 
     func factorized(damping λ: Double) -> Result<any DampedFactors, FactorizationFailure> {
-        guard let svd else { return .failure(.nonFinite) }
-        return .success(Factors(residual: residual, svd: svd, inverseRoot: inverseRoot, λ: λ))
+        guard let factors else { return .failure(.nonFinite) }
+        return .success(Factors(svd: factors.svd, rotated: factors.rotated, inverseRoot: inverseRoot, λ: λ))
     }
 
     private struct Factors: DampedFactors {
-        let residual: Vector
         let svd: SVD
+        /// Uᵀr.
+        let rotated: Vector
         let inverseRoot: Vector
         let λ: Double
 
-        func solution(for w: Vector) -> Result<Vector, FactorizationFailure> {
-            guard w.isFinite else { return .failure(.nonFinite) }
-            return .success(Vector(zip(svd.solveDamped(w, damping: λ), inverseRoot).map { -$0 * $1 }))
+        func solution(for w: Vector) -> Result<Vector, FactorizationFailure> { solution(rotated: svd.rotated(w)) }
+
+        private func solution(rotated c: Vector) -> Result<Vector, FactorizationFailure> {
+            guard c.isFinite else { return .failure(.nonFinite) }
+            return .success(Vector(zip(svd.solveDamped(rotated: c, damping: λ), inverseRoot).map { -$0 * $1 }))
         }
 
-        func step() -> Result<(d: Vector, iterations: Int), FactorizationFailure> { solution(for: residual).map { ($0, 0) } }
+        func step() -> Result<(d: Vector, iterations: Int), FactorizationFailure> { solution(rotated: rotated).map { ($0, 0) } }
     }
 }
 

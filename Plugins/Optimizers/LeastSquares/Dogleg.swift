@@ -167,6 +167,13 @@ public struct Dogleg: Optimizer, Configurable {
         if state.scale != nil { (state.scale, state.radius) = (nil, nil) }
     }
 
+    /// A tenth of the radius, where a step has set it.
+    public func shortenSteps(_ state: inout DoglegState) -> Bool {
+        guard let radius = state.radius, radius > 0 else { return false }
+        state.radius = 0.1 * radius
+        return true
+    }
+
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
         let p = Double(parameters)
         return residuals.map { bytes(ofNumbers: 4 * Double($0) * p + 3 * p * p + 40 * (p + Double($0))) }

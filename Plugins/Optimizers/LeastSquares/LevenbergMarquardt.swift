@@ -55,10 +55,10 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
 
     public init(
         damping: any DampingRule, scaling: Scaling = .identity, solver: DampedSolver = .automatic, maximumTrials: Int = 20,
-        geodesicAcceleration: Double = 0.75
+        geodesicAcceleration: Double = 0.75, beginsUndamped: Bool = true
     ) {
         (self.damping, self.scaling, self.solver, self.maximumTrials) = (damping, scaling, solver, maximumTrials)
-        self.geodesicAcceleration = geodesicAcceleration
+        (self.geodesicAcceleration, self.beginsUndamped) = (geodesicAcceleration, beginsUndamped)
     }
 
     public static let identifier = "levenberg-marquardt"
@@ -185,7 +185,10 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
                 }
             }
             state.hiddenPromise = nil
-            let (p, loss) = try bestOf(d, factors, model, at: here, D, promising: promised, on: problem)
+            let (p, loss) = try GeodesicAcceleration(bound: geodesicAcceleration).better(
+                of: d, promising: promised, from: here, model, on: problem,
+                norm: { v in zip(v, D).reduce(0) { $0 + $1.0 * $1.0 * $1.1 }.squareRoot() },
+                solution: { try? factors.solution(for: $0).get() })
             let candidate = here.parameters.values + p
             anyFinite = anyFinite || loss.isFinite
             let ρ = loss.isFinite ? (here.loss.total - loss) / promised : -.infinity
@@ -225,39 +228,22 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         return 0.5 * slope * slope / bend.dot(bend)
     }
 
-    /// A step d that leaves less than this share of the loss is good enough without acceleration.
-    private static let slowDecrease = 0.75
-    /// A step that promises less than this share of the loss is one of the last, which need none either.
-    private static let leastAccelerated = 1e-6
-
-    /// d or d + ½a, a the geodesic acceleration, whichever has the lower loss, and that loss. d where acceleration is off, where d lowers
-    /// the loss quickly, where it promises little, and where a is too large beside d for the
-    /// second order to be trusted.
-    private func bestOf(
-        _ d: Vector, _ factors: any DampedFactors, _ model: any Linearization, at here: Standpoint, _ D: Vector, promising promised: Double,
-        on problem: any LeastSquaresProblem
-    ) throws -> (step: Vector, loss: Double) {
-        let θ = here.parameters.values
-        // Of a small decrease ½‖r‖² would tell another rounding than the loss that it is compared with.
-        guard geodesicAcceleration > 0, promised > Self.leastAccelerated * here.loss.total else {
-            return (d, try problem.loss(at: θ + d).total)
-        }
-        let ahead = try problem.residual(at: θ + d)
-        let loss = 0.5 * ahead.dot(ahead)
-        if loss < Self.slowDecrease * here.loss.total { return (d, loss) }
-        let curvature = 2 * (ahead - model.residual - model.product(d))
-        guard case .success(let a) = factors.solution(for: curvature), a.isFinite else { return (d, loss) }
-        func norm(_ v: Vector) -> Double { zip(v, D).reduce(0) { $0 + $1.0 * $1.0 * $1.1 }.squareRoot() }
-        guard 2 * norm(a) <= geodesicAcceleration * norm(d) else { return (d, loss) }
-        let bent = d.adding(a, scaledBy: 0.5)
-        let bentLoss = try problem.loss(at: θ + bent).total
-        return bentLoss < loss ? (bent, bentLoss) : (d, loss)
-    }
-
     /// Loss and gradient are evaluated anew; the damping is kept, Marquardt's scale begins again.
     public func adapt(_ state: inout LevenbergMarquardtState, to problem: any LeastSquaresProblem) throws {
         state.standpoint = Standpoint(at: state.parameters, try problem.lossAndGradient(at: state.parameters.values))
         (state.scale, state.hiddenPromise) = (nil, nil)
+    }
+
+    /// Ten times λ, or the rule's first λ where steps have been undamped so far.
+    public func shortenSteps(_ state: inout LevenbergMarquardtState) -> Bool {
+        if beginsUndamped && !state.hasRefused {
+            state.hasRefused = true
+            state.damping = state.damping.map { damping.start(scale: $0.scales.upperBound) }
+            return true
+        }
+        guard let raised = state.damping.flatMap({ damping.raised($0) }) else { return false }
+        state.damping = raised
+        return true
     }
 
     private func system(
@@ -287,12 +273,12 @@ public struct LevenbergMarquardt: Optimizer, Configurable {
         let (p, n) = (Double(parameters), Double(residuals))
         let doubles =
             switch solver.resolved(parameters: parameters, residuals: residuals) {
-            case .kernel: (scaling == .identity ? 0 : 2 * n * p) + 2 * n * n
+            case .kernel: (scaling == .identity ? 0 : 2 * n * p) + n * n
             case .jacobian: n > p ? n * p + 3 * p * p : 2 * n * p + p * p
             case .svd: 3 * n * p + 2 * Swift.min(n, p) * Swift.min(n, p)
             case .lsmr, .cgls:
                 scaling == .identity ? 0.0 : p * Double(IterativeSystem.panelRows(parameters: parameters, residuals: residuals))
-            case .gramian, .automatic: 2 * p * p
+            case .gramian, .automatic: p * p
             }
         return bytes(ofNumbers: doubles + 10 * (n + p))
     }

@@ -193,6 +193,13 @@ public struct VariableProjection: Optimizer, Configurable {
         state.standpoint = Standpoint(at: state.parameters, try problem.lossAndGradient(at: state.parameters.values))
     }
 
+    /// Ten times λ, where a step has set it.
+    public func shortenSteps(_ state: inout VariableProjectionState) -> Bool {
+        guard let raised = state.damping.flatMap({ damping.raised($0) }) else { return false }
+        state.damping = raised
+        return true
+    }
+
     public func workingMemory(parameters: Int, residuals: Int?) -> Int? {
         let p = Double(parameters)
         return residuals.map { bytes(ofNumbers: 4 * Double($0) * p + 2 * p * p + 10 * (p + Double($0))) }

@@ -34,7 +34,7 @@ protocol DampedMetric {
     /// The largest diagonal entry of what is damped, or as near to it as is known: what the first λ of a damping rule is relative to.
     var scale: Double { get }
 
-    func solve(_ target: MetricTarget, damping λ: Double) -> Result<MetricSolution, FactorizationFailure>
+    mutating func solve(_ target: MetricTarget, damping λ: Double) -> Result<MetricSolution, FactorizationFailure>
 }
 
 /// A direction, and what it took.
@@ -54,12 +54,16 @@ extension MetricSolver {
         of model: any GaussNewtonFactor, in space: MetricSpace, scaling: MetricScaling, average: Matrix?, random: inout RandomStream
     ) -> Result<any DampedMetric, FactorizationFailure> {
         switch self {
-        case .exact: return .success(FactorizedMetric(DenseMetric(model, in: space, scaling: scaling, average: average)))
+        case .exact:
+            let (metric, matrix) = DenseMetric.form(model, in: space, scaling: scaling, average: average)
+            return .success(FactorizedMetric(metric, matrix))
         case .truncated(let kind):
-            return EigenMetric.of(
-                DenseMetric(model, in: space, scaling: scaling, average: average), relativeCutoff: kind.relativeCutoff)
+            let (metric, matrix) = DenseMetric.form(model, in: space, scaling: scaling, average: average)
+            return EigenMetric.of(metric, matrix, relativeCutoff: kind.relativeCutoff)
         case .nystrom(let kind):
-            return SquaredJacobian(model, space).sketch(share: kind.share, random: &random).map { SketchedMetric(model, space, $0) }
+            return SquaredJacobian(model, space).sketch(share: kind.share, random: &random).map {
+                SketchedMetric(model, space, $0, liftsDamping: kind.liftsDamping)
+            }
         case .pcg(let kind):
             let square = SquaredJacobian(model, space)
             guard kind.share > 0 else { return .success(IteratedMetric(square, sketch: nil, kind)) }
@@ -76,29 +80,33 @@ extension MetricSolver {
     }
 }
 
-/// A = JᵀJ, an average of it, or JJᵀ as a matrix, S·A·S where a scaling is asked for.
+/// A = JᵀJ, an average of it, or JJᵀ, formed, S·A·S where a scaling is asked for: all of it but the matrix.
 private struct DenseMetric {
     let model: any GaussNewtonFactor
     let inSamples: Bool
-    let matrix: Matrix
+    let trace: Double
+    /// The largest diagonal entry.
+    let scale: Double
     /// S's diagonal, where there is a scaling.
     private let scaling: Vector?
 
-    init(_ model: any GaussNewtonFactor, in space: MetricSpace, scaling: MetricScaling, average: Matrix?) {
-        (self.model, inSamples) = (model, space == .samples)
+    /// The metric and its matrix, which a factorisation may take over.
+    static func form(
+        _ model: any GaussNewtonFactor, in space: MetricSpace, scaling: MetricScaling, average: Matrix?
+    ) -> (metric: DenseMetric, matrix: Matrix) {
+        let inSamples = space == .samples
         var matrix = inSamples ? model.kernel() : average ?? model.gramian()
+        var roots: Vector?
         if scaling == .jacobi {
             let s = Vector(matrix.diagonal.map { $0 > 0 ? 1 / $0.squareRoot() : 1 })
             for j in 0..<matrix.columns { for i in 0..<matrix.rows { matrix.elements[i + j * matrix.rows] *= s[i] * s[j] } }
-            self.scaling = s
-        } else {
-            self.scaling = nil
+            roots = s
         }
-        self.matrix = matrix
+        let diagonal = matrix.diagonal
+        let metric = DenseMetric(
+            model: model, inSamples: inSamples, trace: diagonal.reduce(0, +), scale: diagonal.maximumNorm, scaling: roots)
+        return (metric, matrix)
     }
-
-    var trace: Double { matrix.diagonal.reduce(0, +) }
-    var scale: Double { matrix.diagonal.maximumNorm }
 
     /// The direction for a right-hand side by the inverse of the damped matrix; nil where it is not finite.
     func direction(for target: MetricTarget, inverse: (Vector) -> Vector) -> Vector? {
@@ -110,28 +118,41 @@ private struct DenseMetric {
     private func scaled(_ v: Vector) -> Vector { scaling.map { s in Vector(zip(v, s).map { $0 * $1 }) } ?? v }
 }
 
-/// Cholesky's factorisation, n³/3 flops a λ.
+/// Cholesky's factorisation, n³/3 flops a λ, where the matrix lies.
 private struct FactorizedMetric: DampedMetric {
     private let metric: DenseMetric
+    private var matrix: DampedCholesky
+    /// The last factorisation, for another right-hand side.
+    private var last: (damping: Double, factors: Cholesky)?
 
-    init(_ metric: DenseMetric) { self.metric = metric }
+    init(_ metric: DenseMetric, _ matrix: consuming Matrix) { (self.metric, self.matrix) = (metric, DampedCholesky(matrix)) }
 
     var scale: Double { metric.scale }
 
-    func solve(_ target: MetricTarget, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
+    mutating func solve(_ target: MetricTarget, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
         let trace = metric.trace
         guard target.isFinite, trace.isFinite else { return .failure(.nonFinite) }
         var used = λ
         while true {
-            switch Cholesky.factorize(metric.matrix, addingToDiagonal: Vector(repeating: used, count: metric.matrix.rows)) {
+            switch factors(damping: used) {
             case .success(let factors):
                 guard let direction = metric.direction(for: target, inverse: { factors.solve($0) }) else { return .failure(.nonFinite) }
                 return .success(MetricSolution(direction: direction, damping: used, resolution: .ulpOfOne * trace / used))
             case .failure(let failure):
                 guard failure != .nonFinite, used < trace else { return .failure(failure) }
-                used = Swift.max(10 * used, .ulpOfOne * metric.matrix.diagonal.maximumNorm)
+                used = Swift.max(10 * used, .ulpOfOne * metric.scale)
             }
         }
+    }
+}
+
+extension FactorizedMetric {
+    private mutating func factors(damping λ: Double) -> Result<Cholesky, FactorizationFailure> {
+        if let last, last.damping == λ { return .success(last.factors) }
+        last = nil  // so that its memory is free
+        let found = matrix.factorize(addingToDiagonal: Vector(repeating: λ, count: matrix.order))
+        if case .success(let factors) = found { last = (λ, factors) }
+        return found
     }
 }
 
@@ -141,8 +162,10 @@ private struct EigenMetric: DampedMetric {
     private let spectrum: SymmetricEigen
     private let cutoff: Double
 
-    static func of(_ metric: DenseMetric, relativeCutoff: Double) -> Result<any DampedMetric, FactorizationFailure> {
-        SymmetricEigen.factorize(metric.matrix).map { EigenMetric(metric: metric, spectrum: $0, cutoff: relativeCutoff) }
+    static func of(
+        _ metric: DenseMetric, _ matrix: consuming Matrix, relativeCutoff: Double
+    ) -> Result<any DampedMetric, FactorizationFailure> {
+        SymmetricEigen.factorize(matrix).map { EigenMetric(metric: metric, spectrum: $0, cutoff: relativeCutoff) }
     }
 
     var scale: Double { metric.scale }
@@ -195,15 +218,16 @@ private struct SketchedMetric: DampedMetric {
     private let model: any GaussNewtonFactor
     private let space: MetricSpace
     private let sketch: NystromSketch
+    private let liftsDamping: Bool
 
-    init(_ model: any GaussNewtonFactor, _ space: MetricSpace, _ sketch: NystromSketch) {
-        (self.model, self.space, self.sketch) = (model, space, sketch)
+    init(_ model: any GaussNewtonFactor, _ space: MetricSpace, _ sketch: NystromSketch, liftsDamping: Bool) {
+        (self.model, self.space, self.sketch, self.liftsDamping) = (model, space, sketch, liftsDamping)
     }
 
     var scale: Double { sketch.largest }
 
     func solve(_ target: MetricTarget, damping λ: Double) -> Result<MetricSolution, FactorizationFailure> {
-        let used = Swift.max(λ, sketch.smallest)
+        let used = liftsDamping ? Swift.max(λ, sketch.smallest) : λ
         let direction =
             space == .samples
             ? model.transposedProduct(sketch.solve(target.inSamples, damping: used))

@@ -17,11 +17,11 @@ public enum MetricSpace: String, CaseIterable, Sendable, Hashable {
     }
 
     /// By what the problem takes for each square, and the solver on a matrix of its order.
-    func choice(on problem: any LeastSquaresProblem, arithmetic: (_ order: Double) -> Double, damping: Double?) -> SquareChoice {
+    func choice(on problem: any LeastSquaresProblem, arithmetic: (_ order: Double) -> Double, precision: SquarePrecision) -> SquareChoice {
         let gramian = SquareChoice.Candidate(problem.plan(of: .gramian), arithmetic: arithmetic(Double(problem.layout.count)))
         let kernel = SquareChoice.Candidate(problem.plan(of: .kernel), arithmetic: arithmetic(Double(problem.residualCount)))
         let takesKernel = self == .samples || (self == .automatic && kernel.flops < gramian.flops)
-        return SquareChoice(takesKernel ? kernel : gramian, over: takesKernel ? gramian : kernel, damping: damping)
+        return SquareChoice(takesKernel ? kernel : gramian, over: takesKernel ? gramian : kernel, precision: precision)
     }
 }
 
@@ -95,19 +95,24 @@ public struct TruncatedMetric: Configurable, Hashable {
 /// (Â + λI)⁻¹ with Â a randomised Nyström sketch of A, drawn anew in every step.
 ///
 /// λ is at least the sketch's least eigenvalue λ̂ₗ, below which it knows nothing of A: with a smaller one, directions outside of the
-/// sketch would be followed 1/λ times too far. That differs from Guzmán-Cordero et al. (arXiv:2505.12149), who divide by λ there. PDE losses
+/// sketch would be followed 1/λ times too far. Guzmán-Cordero et al. (arXiv:2505.12149) divide by λ there, as `liftsDamping: false` does. PDE losses
 /// keep half of N as their effective dimension, so a sketch of a tenth buys speed with accuracy.
 public struct NystromMetric: Configurable, Hashable {
     /// l/n, of the order n of A.
     public var share = 0.1
+    /// Whether λ is raised to λ̂ₗ where it is less.
+    public var liftsDamping = true
 
     public init() {}
-    public init(share: Double) { self.share = share }
+    public init(share: Double, liftsDamping: Bool = true) { (self.share, self.liftsDamping) = (share, liftsDamping) }
 
     public static let identifier = "nystrom"
     public static let summary = "A randomised sketch of the metric in place of it."
     public static var fields: [Field<Self>] {
-        [.number("share", \.share, in: .openUnit, meaning: "the sketch's rank over the order of the metric")]
+        [
+            .number("share", \.share, in: .openUnit, meaning: "the sketch's rank over the order of the metric"),
+            .flag("liftsDamping", \.liftsDamping, meaning: "whether λ is raised to the sketch's least eigenvalue"),
+        ]
     }
 }
 
@@ -138,6 +143,12 @@ public struct PreconditionedMetric: Configurable, Hashable {
 }
 
 extension MetricSolver {
+    /// The share of the largest eigenvalue up to which others are cut off.
+    var cutoff: Double? {
+        guard case .truncated(let kind) = self else { return nil }
+        return kind.relativeCutoff
+    }
+
     /// Whether A is formed, with its diagonal.
     var isDense: Bool {
         switch self {

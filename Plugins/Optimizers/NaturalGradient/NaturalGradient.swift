@@ -33,7 +33,7 @@ import OptimizationCore
 /// that of Dangel, Müller & Zeinhofer (arXiv:2405.15603; f-dangel/kfac-pinns-experiments, runs with β = 0.3 … 0.9): from zero or I, with nothing
 /// made up for; SPRING's correction −μJφ takes the present J. ENGD-W,
 /// SPRING, Nyström: Guzmán-Cordero, Dangel, Goldshlager & Zeinhofer, arXiv:2505.12149. Dual natural gradients (`scaling: jacobi` in
-/// `space: samples`): Jnini & Vella, TMLR 2025, arXiv:2505.21404, without their geodesic correction, which Levenberg–Marquardt has; they are
+/// `space: samples`): Jnini & Vella, TMLR 2025, arXiv:2505.21404, with a geodesic correction by full steps (``FullStep``); they are
 /// for P ≥ N, since with more residuals than parameters d weighs these anew and leads to another point. In the space of parameters the same
 /// scaling is Marquardt's.
 public struct NaturalGradient: Optimizer, Configurable {
@@ -156,7 +156,7 @@ public struct NaturalGradient: Optimizer, Configurable {
         let linearization = try (problem as? any LeastSquaresProblem)?.linearization(at: θ)
         let model: any GaussNewtonFactor = try linearization ?? problem.gaussNewtonFactor(at: θ)
         if averaging > 0 { next.average(model.gramian(), keeping: averaging, from: metricStart) }
-        let metric: any DampedMetric
+        var metric: any DampedMetric
         switch solver.metric(of: model, in: place(on: problem), scaling: scaling, average: next.metric, random: &next.random) {
         case .success(let found): metric = found
         case .failure(let failure): return broken(failure)
@@ -203,8 +203,7 @@ public struct NaturalGradient: Optimizer, Configurable {
             switch direction(memory: state.memory, count: state.count + 1) {
             case .failure(let failure): return broken(failure)
             case .success(let (p, _)):
-                let norm = p.norm
-                let α = state.stepScale * (norm > 0 ? rate.length(norm: norm) : rate.learningRate)
+                let α = state.stepScale * rate.length(norm: p.norm, step: state.steps + 1)
                 let candidate = θ.adding(p, scaledBy: α)
                 let there = Standpoint(at: here.parameters.with(candidate), try problem.lossAndGradient(at: candidate))
                 if case .gainRatio = damping { ratio = gain(to: there.loss.total, promised: promise(α * p)) }
@@ -272,12 +271,23 @@ public struct NaturalGradient: Optimizer, Configurable {
             guard case .gainRatio(let rule) = damping else { preconditionFailure("full steps with a damping that follows no gain ratio") }
             let α = state.stepScale
             var (trials, anyFinite) = (0, false)
+            let acceleration = GeodesicAcceleration(bound: limits.geodesicAcceleration)
+            /// Where the whole direction of the metric leads, or its geodesic.
+            func better(of s: Vector, promising promised: Double) throws -> (step: Vector, loss: Double) {
+                guard let problem = problem as? any LeastSquaresProblem, let linearization, let used = last?.damping else {
+                    return (s, try problem.loss(at: θ + s).total)
+                }
+                return try acceleration.better(
+                    of: s, promising: promised, from: here, linearization, on: problem, norm: \.norm,
+                    solution: { try? metric.solve(.samples(-$0), damping: used).get().direction })
+            }
             /// Takes the step along p without its correction, where ρ allows it.
-            func attempt(_ p: Vector, _ correction: Double) throws -> (taken: StepReport?, promised: Double) {
+            func attempt(_ p: Vector, _ correction: Double, bends: Bool) throws -> (taken: StepReport?, promised: Double) {
                 trials += 1
                 let s = (α / correction) * p
-                let candidate = θ + s
-                let (value, promised) = (try problem.loss(at: candidate).total, promise(s))
+                let promised = promise(s)
+                let (step, value) = try bends && α == 1 ? better(of: s, promising: promised) : (s, problem.loss(at: θ + s).total)
+                let candidate = θ + step
                 anyFinite = anyFinite || value.isFinite
                 let ρ = gain(to: value, promised: promised)
                 ratio = ρ
@@ -286,7 +296,7 @@ public struct NaturalGradient: Optimizer, Configurable {
                 return (there.isFinite ? take(there, α: α, trials: trials) : nil, promised)
             }
             if state.memory != nil, case .success(let (p, correction)) = direction(memory: state.memory, count: state.count + 1),
-                let report = try attempt(p, correction).taken
+                let report = try attempt(p, correction, bends: false).taken
             {
                 return report
             }
@@ -297,7 +307,7 @@ public struct NaturalGradient: Optimizer, Configurable {
                     guard failure != .nonFinite, λ.value < rule.maximum else { return broken(failure) }
                     ratio = -.infinity
                 case .success(let (p, correction)):
-                    let (taken, promised) = try attempt(p, correction)
+                    let (taken, promised) = try attempt(p, correction, bends: momentum == NaturalMomentum.none)
                     if let taken { return taken }
                     let isFirst = boldest == nil
                     boldest = boldest ?? p
@@ -331,7 +341,11 @@ public struct NaturalGradient: Optimizer, Configurable {
     }
 
     private func squares(on problem: any LeastSquaresProblem) -> SquareChoice {
-        space.choice(on: problem, arithmetic: { solver.arithmetic(order: $0) }, damping: damping.first)
+        space.choice(on: problem, arithmetic: { solver.arithmetic(order: $0) }, precision: precision)
+    }
+
+    private var precision: SquarePrecision {
+        SquarePrecision(damping: damping.first, cutoff: solver.cutoff, isScaled: scaling == .jacobi)
     }
 
     /// Loss and gradient are evaluated anew; memory, damping, average, clock and stream are kept.
@@ -354,8 +368,7 @@ public struct NaturalGradient: Optimizer, Configurable {
         guard solver.isDense else { return nil }
         guard averaging == 0, let problem = problem as? any LeastSquaresProblem else {
             let arithmetic = solver.arithmetic(order: Double(problem.layout.count))
-            return SquareChoice(
-                .init(problem.plan(of: .gramian), arithmetic: arithmetic), over: nil, damping: damping.first)
+            return SquareChoice(.init(problem.plan(of: .gramian), arithmetic: arithmetic), over: nil, precision: precision)
         }
         return squares(on: problem)
     }
@@ -373,7 +386,7 @@ public struct NaturalGradient: Optimizer, Configurable {
         let n = Double(place == .samples ? residuals : parameters)
         let numbers =
             switch solver {
-            case .exact: (scaling == .jacobi ? 3 : 2) * n * n
+            case .exact: n * n
             case .truncated: (scaling == .jacobi ? 5 : 4) * n * n
             case .nystrom(let kind): 5 * kind.share * n * n + dense(parameters, residuals)
             case .pcg(let kind): 5 * kind.share * n * n + (kind.share > 0 ? dense(parameters, residuals) : 0)
@@ -397,6 +410,7 @@ public struct NaturalGradient: Optimizer, Configurable {
         var losses = 0.0
         switch stepLength {
         case .search(let search): losses += (search as? GridLineSearch).map { Double($0.count) } ?? 0
+        case .full(let limits) where limits.geodesicAcceleration > 0 && momentum == NaturalMomentum.none: items.append(.init(.residual, 1))
         case .full: losses += 1
         case .fixed: break
         }

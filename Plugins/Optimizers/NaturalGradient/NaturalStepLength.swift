@@ -22,32 +22,46 @@ public enum NaturalStepLength: Sendable {
 /// α = 1, taken where the gain ratio exceeds what the damping rule accepts; else λ is raised and the step tried anew on the same linearisation.
 ///
 /// SPRING's correction by 1/√(1 − μ²ᵏ), which is for rates, is left out: φ itself is at the minimum of its model. Needs a damping that follows the
-/// gain ratio.
+/// gain ratio. Of residuals, and without a momentum, a step that gains little is bent along its geodesic (``GeodesicAcceleration``), as in dual natural
+/// gradients (Jnini & Vella, arXiv:2505.21404) and in Levenberg–Marquardt.
 public struct FullStep: Configurable, Hashable {
     /// Dampings tried in one step; after that it is rejected, and λ goes on from there.
     public var maximumTrials = 20
+    /// The greatest ratio 2‖a‖/‖d‖ of an acceleration; 0 for none.
+    public var geodesicAcceleration = 0.75
 
     public init() {}
-    public init(maximumTrials: Int) { self.maximumTrials = maximumTrials }
+    public init(maximumTrials: Int, geodesicAcceleration: Double = 0.75) {
+        (self.maximumTrials, self.geodesicAcceleration) = (maximumTrials, geodesicAcceleration)
+    }
 
     public static let identifier = "full"
     public static let summary = "The whole direction, refused with a larger damping where the loss does not follow its model."
     public static var fields: [Field<Self>] {
-        [.integer("maximumTrials", \.maximumTrials, atLeast: 1, meaning: "dampings tried in one step")]
+        [
+            .integer("maximumTrials", \.maximumTrials, atLeast: 1, meaning: "dampings tried in one step"),
+            .number(
+                "geodesicAcceleration", \.geodesicAcceleration, in: .nonNegative,
+                meaning: "the greatest ratio of acceleration to velocity at which a step is bent; 0 for straight steps"),
+        ]
     }
 }
 
-/// α = min(η, √C/‖p‖): a fixed rate whose steps have at most the length √C.
+/// α = min(s(k)·η, √C/‖p‖): a rate with a schedule s whose steps have at most the length √C.
 ///
 /// The step is taken whatever it does to the loss. Source: Goldshlager, Abrahamsen & Lin, arXiv:2401.10190 (C = 1e-3).
-public struct CappedRate: Configurable, Hashable {
+public struct CappedRate: Configurable {
     /// η. The published runs were tuned to 0.06 … 0.09.
     public var learningRate = 0.1
     /// C.
     public var normBound = 1e-3
+    /// s, a function of the steps committed.
+    public var schedule: any Schedule = Constant()
 
     public init() {}
-    public init(learningRate: Double, normBound: Double = 1e-3) { (self.learningRate, self.normBound) = (learningRate, normBound) }
+    public init(learningRate: Double, normBound: Double = 1e-3, schedule: any Schedule = Constant()) {
+        (self.learningRate, self.normBound, self.schedule) = (learningRate, normBound, schedule)
+    }
 
     public static let identifier = "fixed"
     public static let summary = "A fixed rate with a bound on the step's squared norm."
@@ -55,11 +69,15 @@ public struct CappedRate: Configurable, Hashable {
         [
             .number("learningRate", \.learningRate, in: .positive, meaning: "η, the step along the direction"),
             .number("normBound", \.normBound, in: .positive, meaning: "C, the greatest squared norm of a step"),
+            .schedule("schedule", \.schedule, meaning: "the rate's factor over the steps"),
         ]
     }
 
-    /// α for a direction of a norm > 0.
-    func length(norm: Double) -> Double { Swift.min(learningRate, normBound.squareRoot() / norm) }
+    /// α of step k = 1, 2, … along a direction of a norm ≥ 0.
+    func length(norm: Double, step: Int) -> Double {
+        let rate = learningRate * schedule.factor(at: step)
+        return norm > 0 ? Swift.min(rate, normBound.squareRoot() / norm) : rate
+    }
 }
 
 extension Field {

@@ -38,7 +38,7 @@ public struct CubicRegularization: Optimizer, Configurable {
     public static let summary = "ARC: Newton's model with an adaptive cubic term, minimised in a Krylov space."
     public static var fields: [Field<Self>] {
         [
-            .choice("model", \.model, meaning: "the matrix of the quadratic model; gauss-newton for sums of squares only"),
+            .choice("model", \.model, meaning: "the matrix of the quadratic model; gauss-newton where there are residuals or a metric"),
             .number("acceptance", \.acceptance, in: .fraction, meaning: "a step is taken when its gain ratio exceeds this"),
             .number("poor", \.poor, in: .openUnit, meaning: "the gain ratio below which σ grows"),
             .number("good", \.good, in: .openUnit, meaning: "the gain ratio from which on σ falls"),
@@ -117,7 +117,9 @@ public struct CubicRegularization: Optimizer, Configurable {
                     let there = try here.accepting(sample, on: problem)
                     guard there.isFinite else { return report(here, .brokeDown(.nonFinite(at: there.parameters.values, on: problem))) }
                     (state.standpoint, state.weight) = (there, nil)
-                    return report(there, .accepted, stepLength: (there.parameters.values - θ).norm)
+                    var accepted = report(there, .accepted, stepLength: (there.parameters.values - θ).norm)
+                    accepted.recoveries = ["the cubic model promised nothing that could be seen: its weight begun anew"]
+                    return accepted
                 }
             }
             trials += 1

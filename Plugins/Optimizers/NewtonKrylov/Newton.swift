@@ -32,7 +32,7 @@ public struct Newton: Optimizer, Configurable {
     public static let summary = "Newton's method with the whole Hessian, made positive definite: for small problems."
     public static var fields: [Field<Self>] {
         [
-            .choice("model", \.model, meaning: "the matrix of the quadratic model; gauss-newton for sums of squares only"),
+            .choice("model", \.model, meaning: "the matrix of the quadratic model; gauss-newton where there are residuals or a metric"),
             .choice("modification", \.modification, meaning: "how an indefinite matrix is made positive definite"),
             .number("floor", \.floor, in: .openUnit, meaning: "the least eigenvalue after a shift, relative to the largest magnitude"),
             .lineSearch("lineSearch", \.lineSearch, lookingBack: true, meaning: "how the step length is found"),

@@ -28,7 +28,7 @@ public struct NewtonMINRES: Optimizer, Configurable {
     public static let summary = "Newton's direction by MINRES, for indefinite and singular Hessians."
     public static var fields: [Field<Self>] {
         [
-            .choice("model", \.model, meaning: "the matrix of the quadratic model; gauss-newton for sums of squares only"),
+            .choice("model", \.model, meaning: "the matrix of the quadratic model; gauss-newton where there are residuals or a metric"),
             .part("forcing", \.forcing, meaning: "how accurately the direction is computed"),
             .choice("negativeCurvature", \.negativeCurvature, meaning: "what is followed where the model curves down"),
             .lineSearch("lineSearch", \.lineSearch, lookingBack: true, meaning: "how the step length is found"),

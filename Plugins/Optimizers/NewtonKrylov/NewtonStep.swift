@@ -51,6 +51,8 @@ struct NewtonStep {
 struct NewtonSearch {
     let lineSearch: any LineSearch
     let problem: any TwiceDifferentiableProblem
+    /// What the method does where a direction led nowhere, in words.
+    var consequence: String?
 
     func step<State: NewtonLikeState>(
         _ state: inout State, direction: (Standpoint) throws -> Result<NewtonDirection, Breakdown>
@@ -75,7 +77,7 @@ struct NewtonSearch {
             let report = StepReport(
                 loss: step.standpoint.loss, gradientNorm: step.standpoint.gradient.norm, stepLength: step.stepLength,
                 details: [.init("trials", Double(step.trials))] + found.details, linearIterations: found.iterations,
-                recoveries: step.recoveries())
+                recoveries: step.recoveries(consequence))
             return NewtonStep(report: report, moved: (step, found))
         }
     }

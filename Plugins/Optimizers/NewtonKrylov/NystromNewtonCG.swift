@@ -58,7 +58,7 @@ public struct NystromNewtonCG: Optimizer, Configurable {
     public static let summary = "Damped Newton by conjugate gradients with a randomised Nyström preconditioner (NNCG)."
     public static var fields: [Field<Self>] {
         [
-            .choice("model", \.model, meaning: "the matrix of the quadratic model; gauss-newton for sums of squares only"),
+            .choice("model", \.model, meaning: "the matrix of the quadratic model; gauss-newton where there are residuals or a metric"),
             .integer("rank", \.rank, atLeast: 1, meaning: "k, the preconditioner's rank"),
             .number("damping", \.damping, in: .positive, meaning: "μ in (B + μI)p = −∇L"),
             .choice("dampingUnit", \.dampingUnit, meaning: "what μ is measured in; absolute for the loss's own unit"),
@@ -83,7 +83,8 @@ public struct NystromNewtonCG: Optimizer, Configurable {
     public func step(_ state: inout NystromNewtonCGState, on problem: any TwiceDifferentiableProblem) throws -> StepReport {
         let last = state.direction
         var (random, sketch, age) = (state.random, state.sketch, state.age)
-        let outcome = try NewtonSearch(lineSearch: lineSearch, problem: problem).step(&state) { here in
+        let search = NewtonSearch(lineSearch: lineSearch, problem: problem, consequence: "the sketch and the last direction dropped")
+        let outcome = try search.step(&state) { here in
             let B = try model.operator(at: here.parameters.values, on: problem)
             if sketch == nil || age >= refresh {
                 let drawn = NystromPreconditioner.sketch(

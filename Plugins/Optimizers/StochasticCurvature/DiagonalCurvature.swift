@@ -127,6 +127,8 @@ extension DiagonalCurvatureMethod {
         state.diagonal = try diagonal(at: θ, forStep: state.step + 1, on: problem, &state.random)
     }
 
+    public var evaluatesAhead: Bool { true }
+
     /// Evaluates nothing: what the batch before gave at the present parameters drives the next step, whose evaluation is of the new batch.
     public func adapt(_ state: inout DiagonalCurvatureState, toBatch batch: any TwiceDifferentiableProblem) {}
 

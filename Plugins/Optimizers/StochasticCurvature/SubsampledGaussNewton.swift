@@ -157,8 +157,9 @@ public struct SubsampledGaussNewton: Optimizer, Configurable {
             if case .nonFinite = inner.end { return .failure(.nonFinite) }
             return .success((inner.p, inner.iterations))
         case .kernel:
-            let kernel = model.kernel()
-            return Cholesky.factorize(kernel, addingToDiagonal: Vector(repeating: λ, count: kernel.rows)).flatMap { factors in
+            var kernel = model.kernel()
+            kernel.addDiagonal(Vector(repeating: λ, count: kernel.rows))
+            return Cholesky.factorize(consume kernel).flatMap { factors in
                 let p = -model.transposedProduct(factors.solve(model.residual))
                 return p.isFinite ? .success((p, 0)) : .failure(.nonFinite)
             }

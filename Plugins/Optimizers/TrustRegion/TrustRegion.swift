@@ -88,7 +88,8 @@ public struct TrustRegion: Optimizer, Configurable {
         [
             .choice("subproblem", \.subproblem, meaning: "how the model is minimised within the region"),
             .choice(
-                "model", \.model, meaning: "the matrix of the quadratic model; gauss-newton and structured-secant for sums of squares only"),
+                "model", \.model,
+                meaning: "the matrix of the quadratic model; gauss-newton where J or a metric is at hand, structured-secant where J is"),
             .part("quasiNewton", \.quasiNewton, meaning: "how the matrix of a quasi-newton model is learnt"),
             .part("radius", \.radius, meaning: "how the radius follows the gain ratio"),
             .number("initialRadius", \.initialRadius, in: .nonNegative, meaning: "Δ₀; 0 stands for min(2L/‖∇L‖, 1)"),
@@ -211,7 +212,8 @@ public struct TrustRegion: Optimizer, Configurable {
             anyFinite = true
             ratio = (here.loss.total - value.loss.total) / found.decrease
             let used = Δ
-            Δ = radius.updated(Δ, gainRatio: ratio, stepNorm: length)
+            Δ = radius.updated(
+                Δ, gainRatio: ratio, stepNorm: length, slope: here.gradient.dot(found.p), change: value.loss.total - here.loss.total)
             guard ratio > radius.acceptance else {
                 // A step that a rule leaves where it is would be tried for ever.
                 if Δ >= used { Δ = 0.5 * length }

@@ -7,9 +7,10 @@ struct BenchUpdate: RegistryCommand {
         commandName: "update", abstract: "Time the update that a first-order method makes of a gradient.",
         discussion: """
             One block of parameters, a matrix, or a vector where it has one column; the evaluation is left out. Ten updates a repetition, so \
-            that what is done every tenth step is in it once. Before each, the inner product of two vectors is timed, which does nothing but \
-            read memory, and a product of two 2000 × 2000 matrices. Traffic is counted as gradient and memory read and written once each, \
-            arithmetic as the method states it; both are given as the median of paired ratios.
+            that what is done every tenth step is in it once. Before each three things are timed: the inner product of two vectors, which does \
+            nothing but read memory; a vector multiplied by a number where it lies, which reads and writes as much, as an update does; and a \
+            product of two 2000 × 2000 matrices. Traffic is counted as gradient and memory read and written once each, arithmetic as the method \
+            states it; all are given as the median of paired ratios.
             """)
 
     @Argument(help: "The optimizer, with its defaults.")
@@ -51,10 +52,11 @@ struct BenchUpdate: RegistryCommand {
         report.bytes = 16 * count + 2 * 8 * archive.numberCount
         let (left, right) = (Vector(repeating: 1, count: 1 << 24), Vector(repeating: 2, count: 1 << 24))
         let product = ReferenceProduct()
-        var readings: [Double] = []
-        var products: [Double] = []
+        var scaled = left.elements
+        var (readings, updatings, products): ([Double], [Double], [Double]) = ([], [], [])
         func between(_ index: Int) {
             readings.append(Double(16 * left.count) / seconds(of: { precondition(left.pooledDot(right) > 0) }) / 1e9)
+            updatings.append(Double(16 * scaled.count) / seconds(of: { rescale(&scaled, by: index % 2 == 0 ? 2 : 0.5) }) / 1e9)
             products.append(product.measure())
         }
         let times = try timing.measure(repeats: 9, between: between, report: { report }) {
@@ -65,7 +67,7 @@ struct BenchUpdate: RegistryCommand {
         }
         guard let times else { return nil }
         precondition(update.isFinite, "the update is not finite")
-        report.complete(times.map { $0 / Double(steps) }, readings: readings, products: products)
+        report.complete(times.map { $0 / Double(steps) }, readings: readings, updatings: updatings, products: products)
         return report
     }
 }
@@ -80,21 +82,22 @@ struct UpdateReport: Encodable {
     var repeats = 0
     /// Of one update.
     var seconds: Seconds?
-    /// What reading alone and the matrix product reach, in 10⁹ a second.
-    var readingGBs, dgemmGflops: Double?
+    /// What reading alone, reading and writing in place, and the matrix product reach, in 10⁹ a second.
+    var readingGBs, updatingGBs, dgemmGflops: Double?
     /// Medians of the paired ratios to them.
-    var fractionOfReading, fractionOfDgemm: Double?
+    var fractionOfReading, fractionOfUpdating, fractionOfDgemm: Double?
     var load: Double?
 
     init(optimizer: String, rows: Int, columns: Int, flops: Double?) {
         (self.optimizer, self.rows, self.columns, self.flops) = (optimizer, rows, columns, flops)
     }
 
-    mutating func complete(_ times: [Double], readings: [Double], products: [Double]) {
+    mutating func complete(_ times: [Double], readings: [Double], updatings: [Double], products: [Double]) {
         (seconds, repeats, threads, load) = (Seconds(times), times.count, ThreadPool.threadCount, loadAverage())
-        (readingGBs, dgemmGflops) = (Seconds(readings).median, Seconds(products).median)
+        (readingGBs, updatingGBs, dgemmGflops) = (Seconds(readings).median, Seconds(updatings).median, Seconds(products).median)
         let bytes = Double(bytes)
         fractionOfReading = Seconds(zip(times, readings).map { bytes / $0 / 1e9 / $1 }).median
+        fractionOfUpdating = Seconds(zip(times, updatings).map { bytes / $0 / 1e9 / $1 }).median
         fractionOfDgemm = flops.map { flops in Seconds(zip(times, products).map { flops / $0 / 1e9 / $1 }).median }
     }
 
@@ -103,9 +106,21 @@ struct UpdateReport: Encodable {
         return """
             \(optimizer), \(rows) × \(columns), \(threads) threads
             update: \(seconds?.text ?? "") over \(repeats)
-            \(short(rates.0)) GB/s of \(short(readingGBs ?? 0)) (\(short(100 * (fractionOfReading ?? 0))) %), \(short(rates.1)) GFLOP/s of \
+            \(short(rates.0)) GB/s of \(short(updatingGBs ?? 0)) read and written in place (\(short(100 * (fractionOfUpdating ?? 0))) %), of \
+            \(short(readingGBs ?? 0)) read (\(short(100 * (fractionOfReading ?? 0))) %), \(short(rates.1)) GFLOP/s of \
             \(short(dgemmGflops ?? 0)) (\(short(100 * (fractionOfDgemm ?? 0))) %)
             """
+    }
+}
+
+/// Every number times a factor, in place, over the pool.
+private func rescale(_ numbers: inout [Double], by factor: Double) {
+    let share = (numbers.count + ThreadPool.threadCount - 1) / ThreadPool.threadCount
+    numbers.withUnsafeMutableBufferPointer { numbers in
+        let numbers = numbers
+        parallelFor(count: ThreadPool.threadCount) { index, _ in
+            for i in Swift.min(numbers.count, index * share)..<Swift.min(numbers.count, (index + 1) * share) { numbers[i] *= factor }
+        }
     }
 }
 

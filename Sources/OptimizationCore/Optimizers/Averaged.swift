@@ -136,6 +136,8 @@ public struct Averaged<Base: Optimizer>: Optimizer {
         if let values = state.average?.values { state.average?.loss = try differentiable(problem).loss(at: values) }
     }
 
+    public var evaluatesAhead: Bool { base.evaluatesAhead }
+
     public func adapt(_ state: inout AveragedState<Base.State>, toBatch batch: Base.Objective) throws {
         try base.adapt(&state.base, toBatch: batch)
     }

@@ -58,7 +58,7 @@ public struct BatchSchedule: Checkpointable, Equatable {
 
     public let seed: Int
     public private(set) var places: [Place]
-    /// Steps taken on the present batch.
+    /// Steps taken on the present batch; where its values have been evaluated before the first of them, one more.
     public internal(set) var steps = 0
 
     /// The first batch of the first epoch. Throws where a set is empty or a size names no set.
@@ -80,6 +80,13 @@ public struct BatchSchedule: Checkpointable, Equatable {
     }
 
     public var batch: Batch { Batch(places.map { Array($0.order[$0.range]) }) }
+
+    /// The same for a method whose steps end by evaluating what the next is made from: the start has done as a step does.
+    func ahead() -> BatchSchedule {
+        var schedule = self
+        schedule.steps = 1
+        return schedule
+    }
 
     /// Goes on to the next batch of every set.
     public mutating func advance() {

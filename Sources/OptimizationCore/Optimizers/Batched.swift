@@ -8,7 +8,9 @@
 /// samples in ``StepReport/sampleFraction``. Where every set is taken whole, the steps are the base's, bit for bit.
 ///
 /// **When the batch changes** the base adapts its state through ``Optimizer/adapt(_:toBatch:)``. A first-order method evaluates
-/// nothing there: a step costs one gradient of one batch, and the first batch one more at the start. Other methods evaluate their
+/// nothing there (``Optimizer/evaluatesAhead``): the start evaluates the first batch, which drives `holding` steps, and the last of these
+/// ends by evaluating the second. So every batch drives as many steps, an epoch of them covers its samples exactly once, and the
+/// parameters are those of the usual loop (gradient, then update); a step costs one gradient of one batch. Other methods evaluate their
 /// values at the parameters anew on the new batch (one gradient or linearisation of a batch every `holding` steps) and drop what
 /// they drop for a new version: L-BFGS its pairs, so it wants a batch held for many steps. Each step makes its view anew, by one
 /// ``SampledProblem/restricted(to:)``.
@@ -32,7 +34,9 @@ public struct Batched<Base: Optimizer>: Optimizer {
 
     public func start(on problem: Base.Objective, from parameters: Parameters) throws -> BatchedState<Base.State> {
         let schedule = try BatchSchedule(batches, of: try sampled(problem).sampleSets)
-        return BatchedState(base: try base.start(on: try view(of: problem, schedule), from: parameters), schedule: schedule)
+        return BatchedState(
+            base: try base.start(on: try view(of: problem, schedule), from: parameters),
+            schedule: base.evaluatesAhead ? schedule.ahead() : schedule)
     }
 
     public func step(_ state: inout BatchedState<Base.State>, on problem: Base.Objective) throws -> StepReport {
@@ -46,7 +50,14 @@ public struct Batched<Base: Optimizer>: Optimizer {
         report.sampleFraction = next.schedule.fraction
         next.schedule.steps += 1
         switch report.verdict {
-        case .brokeDown: return report
+        case .brokeDown(var breakdown):
+            // What was evaluated ahead belongs to the batch before.
+            if breakdown.fault == nil, changes, base.evaluatesAhead {
+                let before = try view(of: problem, state.schedule) as? any DifferentiableProblem
+                breakdown.fault = before?.locateFault(at: state.parameters.values)
+                report.verdict = .brokeDown(breakdown)
+            }
+            return report
         case .stationary:
             report.verdict = .rejected
             next.schedule.steps = batches.holding

@@ -36,6 +36,8 @@ public struct Bounded<Base: Optimizer>: Optimizer {
         try base.adapt(&state.base, to: try bounded(problem).problem)
     }
 
+    public var evaluatesAhead: Bool { base.evaluatesAhead }
+
     public func adapt(_ state: inout BoundedState<Base.State>, toBatch batch: Base.Objective) throws {
         try base.adapt(&state.base, toBatch: try bounded(batch).problem)
     }

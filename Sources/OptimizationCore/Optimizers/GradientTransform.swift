@@ -141,6 +141,8 @@ extension FirstOrderMethod {
         revise(&state.memory)
     }
 
+    public var evaluatesAhead: Bool { true }
+
     /// Evaluates nothing: the gradient of the batch before, at the present parameters, drives the next step, whose evaluation at
     /// the new parameters is of the new batch. So a step costs one gradient of one batch, and each drives one step. A
     /// breakdown's loss is then that of the batch before.

@@ -34,6 +34,10 @@ public protocol Optimizer<Objective>: Sendable {
     /// values at the parameters belong to the batch before. By default as for a new version.
     func adapt(_ state: inout State, toBatch batch: Objective) throws
 
+    /// Whether a state holds what the next step is made from, evaluated on the batch of the step before, and keeps it when the batch changes
+    /// (``adapt(_:toBatch:)`` evaluates nothing): a step then ends by evaluating the batch that drives the next one. By default false.
+    var evaluatesAhead: Bool { get }
+
     /// Shortens the steps to come after a breakdown, where the state holds what makes them long (a scale, a radius): the parameters and what
     /// was learned stay. Returns false, as by default, where there is nothing to shorten.
     func shortenSteps(_ state: inout State) -> Bool
@@ -68,6 +72,8 @@ extension Optimizer {
     }
 
     public func adapt(_ state: inout State, toBatch batch: Objective) throws { try adapt(&state, to: batch) }
+
+    public var evaluatesAhead: Bool { false }
 
     public func shortenSteps(_ state: inout State) -> Bool { false }
 

@@ -193,6 +193,8 @@ public struct Plateau<Base: FirstOrderMethod>: Optimizer {
         state.plateau.forget()
     }
 
+    public var evaluatesAhead: Bool { base.evaluatesAhead }
+
     public func adapt(_ state: inout PlateauState<Base.State>, toBatch batch: any DifferentiableProblem) throws {
         try base.adapt(&state.base, toBatch: batch)
     }

@@ -64,6 +64,15 @@ extension Counted: GeneralizedGaussNewtonProblem where Base: GeneralizedGaussNew
     public func plan(of square: JacobianSquare) -> SquarePlan { base.plan(of: square) }
 }
 
+extension Counted: GaussNewtonOperatorProblem where Base: GaussNewtonOperatorProblem {
+    /// Counts as a linearisation, and a product as one with J and one with Jᵀ.
+    public func gaussNewtonOperator(at θ: Vector) throws -> any HessianOperator {
+        count(.linearization)
+        let counted: [Work] = [.jacobianProduct, .transposedProduct]
+        return CountedHessian(base: try base.gaussNewtonOperator(at: θ), counter: counter, fraction: fraction, work: counted)
+    }
+}
+
 extension Counted: LayeredCurvatureProblem where Base: LayeredCurvatureProblem {
     /// Counts as a linearisation.
     public func layerCurvatures(at θ: Vector) throws -> [LayerCurvature] {
@@ -78,13 +87,13 @@ extension Counted: PartiallyLinearProblem where Base: PartiallyLinearProblem {
 
 extension Counted: TwiceDifferentiableProblem where Base: TwiceDifferentiableProblem {
     public func hessian(at θ: Vector) throws -> any HessianOperator {
-        CountedHessian(base: try base.hessian(at: θ), counter: counter, fraction: fraction)
+        CountedHessian(base: try base.hessian(at: θ), counter: counter, fraction: fraction, work: [.hessianProduct])
     }
 }
 
 extension Counted: ResidualCurvatureProblem where Base: ResidualCurvatureProblem {
     public func curvature(at θ: Vector, slopes w: Vector, bends h: Vector) throws -> any HessianOperator {
-        CountedHessian(base: try base.curvature(at: θ, slopes: w, bends: h), counter: counter, fraction: fraction)
+        CountedHessian(base: try base.curvature(at: θ, slopes: w, bends: h), counter: counter, fraction: fraction, work: [.hessianProduct])
     }
 }
 
@@ -197,11 +206,13 @@ private struct CountedHessian: HessianOperator {
     let base: any HessianOperator
     let counter: WorkCounter
     let fraction: Double
+    /// What a product counts as.
+    let work: [Work]
 
     var parameterCount: Int { base.parameterCount }
 
     func product(_ v: Vector) -> Vector {
-        counter.add(.hessianProduct, fraction: fraction)
+        for work in work { counter.add(work, fraction: fraction) }
         return base.product(v)
     }
 }

@@ -52,27 +52,58 @@ public struct SquareChoice: Sendable, Hashable, CustomStringConvertible {
     public var taken: Candidate
     /// The square that was not taken; nil where there was no choice.
     public var other: Candidate?
-    /// λ of the first step, where it is known beforehand.
-    public var damping: Double?
+    /// What bounds the rounding of a step by either square.
+    public var precision = SquarePrecision()
 
     public init(_ plan: SquarePlan) { taken = Candidate(plan, arithmetic: 0) }
 
-    public init(_ taken: Candidate, over other: Candidate?, damping: Double?) {
-        (self.taken, self.other, self.damping) = (taken, other, damping)
+    public init(_ taken: Candidate, over other: Candidate?, precision: SquarePrecision) {
+        (self.taken, self.other, self.precision) = (taken, other, precision)
     }
-
-    /// 2⁻⁵²/λ: of a step by either square, this share times σ₁², the largest eigenvalue, is lost in rounding. `nil` where λ is not known.
-    public var lostShare: Double? { damping.map { .ulpOfOne / $0 } }
 
     public var description: String {
         var text = taken.plan.description
         if let other {
             text += "; squared and factorised \(operations(taken.flops)), by \(other.plan.square.symbol) \(operations(other.flops))"
         }
-        if let damping, let lostShare {
-            text += "; either way with λ = \(short(damping)) a step is good to \(short(lostShare))·σ₁²"
-        }
+        if let told = precision.told { text += "; either way a step is good to \(told)" }
         return text
+    }
+}
+
+/// How much of a step by a square of J is lost in rounding, as far as it is known beforehand.
+///
+/// With eigenvalues σᵢ² of the matrix that is inverted, of which those up to c·σ₁² are cut off, a share of
+///
+///     2⁻⁵²·σ₁² / max(λ, c·σ₁²) = min(2⁻⁵²/λ · σ₁², 2⁻⁵²/c)
+///
+/// is lost.
+public struct SquarePrecision: Sendable, Hashable {
+    /// λ of the first step, where it is known.
+    public var damping: Double?
+    /// c, where there is one.
+    public var cutoff: Double?
+    /// Whether the matrix is scaled to a unit diagonal before it is damped: σ₁² is then the scaled one's, at most its order.
+    public var isScaled: Bool
+
+    public init(damping: Double? = nil, cutoff: Double? = nil, isScaled: Bool = false) {
+        (self.damping, self.cutoff, self.isScaled) = (damping, cutoff, isScaled)
+    }
+
+    /// 2⁻⁵²/λ: this times σ₁² is lost by the damping. `nil` where λ is not known.
+    public var lostShare: Double? { damping.map { .ulpOfOne / $0 } }
+
+    /// 2⁻⁵²/c: no more is lost, whatever σ₁² is. `nil` without a cut-off.
+    public var greatestLoss: Double? { cutoff.flatMap { $0 > 0 ? .ulpOfOne / $0 : nil } }
+
+    /// In words; nil where nothing is known.
+    fileprivate var told: String? {
+        let byDamping = lostShare.map { "\(short($0))·σ₁²\(isScaled ? " of the scaled matrix" : "") (λ = \(short(damping ?? 0)))" }
+        let byCutoff = greatestLoss.map { "\(short($0)) (cut-off \(short(cutoff ?? 0)))" }
+        switch (byDamping, byCutoff) {
+        case (let damped?, let cut?): return "the lesser of \(damped) and \(cut)"
+        case (let one, let other): return one ?? other
+        }
     }
 }
 

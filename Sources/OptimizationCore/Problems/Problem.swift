@@ -191,6 +191,12 @@ public protocol TwiceDifferentiableProblem: DifferentiableProblem {
     func hessian(at θ: Vector) throws -> any HessianOperator
 }
 
+/// Offers products with a Gauss–Newton matrix that is no square AᵀA and may be indefinite, as that of a transformed sum of squares
+/// (``Transformed``).
+public protocol GaussNewtonOperatorProblem: DifferentiableProblem {
+    func gaussNewtonOperator(at θ: Vector) throws -> any HessianOperator
+}
+
 /// Offers products with the exact Hessian of any separable function Σφᵢ(rᵢ) of its residuals, of which L = ½Σrᵢ² is one.
 public protocol ResidualCurvatureProblem: LeastSquaresProblem, TwiceDifferentiableProblem {
     /// Jᵀ·diag(h)·J + Σᵢ wᵢ∇²rᵢ at θ, with wᵢ = φᵢ′(rᵢ) and hᵢ = φᵢ″(rᵢ).

@@ -79,8 +79,9 @@ extension Transformed: TwiceDifferentiableProblem where Base: TwiceDifferentiabl
     }
 }
 
-extension Transformed where Base: LeastSquaresProblem {
-    /// The Gauss–Newton matrix pulled back through T: T′·JᵀJ + T″·ggᵀ, g = Jᵀr, which is positive semidefinite for √L.
+extension Transformed: GaussNewtonOperatorProblem where Base: LeastSquaresProblem {
+    /// The Gauss–Newton matrix pulled back through T: T′·JᵀJ + T″·ggᵀ, g = Jᵀr, which is positive semidefinite for √L, and not for log L. It is what
+    /// `model: gauss-newton` is of log L; √L is a sum of squares again, which has a matrix of its own.
     public func gaussNewtonOperator(at θ: Vector) throws -> any HessianOperator {
         let model = try base.linearization(at: θ)
         let r = model.residual

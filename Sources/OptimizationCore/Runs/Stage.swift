@@ -169,7 +169,8 @@ struct Running<O: Optimizer>: Execution {
     func archive() -> Archive { Archive(of: state) }
 }
 
-private func narrowed<O: Optimizer>(_ problem: some Problem, for stage: String, _ type: O.Type) throws -> O.Objective {
+/// The problem as what an optimizer needs.
+package func narrowed<O: Optimizer>(_ problem: some Problem, for stage: String, _ type: O.Type) throws -> O.Objective {
     guard let objective = problem as? O.Objective, O.Samples.admits(problem) else {
         throw PairingError(
             stage: stage, optimizer: "\(O.self)", need: needed(by: type), problem: problem.name, offers: offers(of: problem), fitting: [])
@@ -190,6 +191,7 @@ public func offers(of problem: some Problem) -> [String] {
     if problem is any DifferentiableProblem { names.append("DifferentiableProblem") }
     if problem is any GeneralizedGaussNewtonProblem { names.append("GeneralizedGaussNewtonProblem") }
     if problem is any LeastSquaresProblem { names.append("LeastSquaresProblem") }
+    if problem is any GaussNewtonOperatorProblem { names.append("GaussNewtonOperatorProblem") }
     if problem is any LayeredCurvatureProblem { names.append("LayeredCurvatureProblem") }
     if problem is any PartiallyLinearProblem { names.append("PartiallyLinearProblem") }
     if problem is any TwiceDifferentiableProblem { names.append("TwiceDifferentiableProblem") }
