@@ -1,6 +1,7 @@
 import LeastSquares
 import LinearAlgebra
 import OptimizationCore
+import OptimizationTesting
 import QuasiNewton
 import Testing
 
@@ -63,6 +64,25 @@ import Testing
         let first = problem.loss(at: start(2)).total
         #expect(state.standpoint.loss.total <= 1e-5 * first)
         for (before, after) in zip(reports, reports.dropFirst()) { #expect(after.loss.total <= before.loss.total) }
+    }
+
+    /// Near a minimum with a large residual a sketch of two columns of eleven knows nothing of the gradient: where no radius will do, −∇L is followed
+    /// and told, and nothing breaks down. At the minimum itself the region on J is stationary at once, by its full step.
+    @Test func aCoarseSketchFollowsTheGradient() throws {
+        let problem = ZooProblem.osborneSecond
+        let (solved, _) = try drive(LevenbergMarquardt(), on: problem, from: problem.start, steps: 200)
+        let minimizer = solved.parameters.values
+        let end = try #require(drive(SingularValueTrustRegion(), on: problem, from: minimizer, steps: 60).reports.last)
+        #expect(end.verdict == .stationary, "\(end)")
+        let near = Vector(minimizer.enumerated().map { $1 * (1 + 1e-4 * ($0 % 2 == 0 ? 1 : -1)) })
+        var optimizer = SingularValueTrustRegion()
+        optimizer.sketch = 2
+        let (state, reports) = try drive(optimizer, on: problem, from: near, steps: 400)
+        #expect(reports.allSatisfy { $0.verdict == .accepted || $0.verdict == .rejected }, "\(reports.last.map { "\($0)" } ?? "")")
+        let told = reports.filter { !$0.recoveries.isEmpty }
+        #expect(!told.isEmpty && told.allSatisfy { $0.verdict == .accepted && $0.recoveries[0].contains("−∇L was followed") })
+        let (first, last) = (problem.loss(at: near).total, state.standpoint.loss.total)
+        #expect(last < first && reports.map(\.loss.total).max() ?? .infinity <= first)
     }
 
     /// c and d enter linearly; without them the way is shorter.

@@ -77,9 +77,12 @@ private struct Rescaled: LeastSquaresProblem {
         methods += JacobianFactorization.allCases.map {
             Method("gauss-newton \($0)", GaussNewton(relativeCutoff: 1e-10, factorization: $0))
         }
+        var sketched = SingularValueTrustRegion()
+        sketched.sketch = 2
         return methods + [
             Method("gauss-newton with cut-offs", GaussNewton(relativeCutoff: 1e-10, cutoffs: 6)),
-            Method("singular-value-trust-region", SingularValueTrustRegion()), Method("variable-projection", VariableProjection()),
+            Method("singular-value-trust-region", SingularValueTrustRegion()),
+            Method("singular-value-trust-region, sketched", sketched), Method("variable-projection", VariableProjection()),
             Method("variable-projection of the first parameter", VariableProjection(linearParameters: [0])),
         ]
     }()
