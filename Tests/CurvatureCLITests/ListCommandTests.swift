@@ -62,13 +62,13 @@ import Testing
         #expect(broyden.contains("\"parts\":[{\"name\":\"strong-wolfe\"") && broyden.contains("\"isDefault\":true"))
     }
 
-    /// A schedule after a schedule ends somewhere.
+    /// A schedule after a schedule ends somewhere: the deepest is one of a natural gradient's rate, within its step length.
     @Test func theSchemaIsFinite() throws {
         func depth(_ fields: [FieldDescription]) -> Int { 1 + (fields.flatMap(\.parts).map { depth($0.fields) }.max() ?? 0) }
         let registry = try Registry.withBuiltIns()
         let entries: [any RegistryEntry] = registry.optimizers + registry.problems + registry.models + registry.callbacks
         for entry in entries {
-            #expect(depth(entry.schema) <= 5, "\(entry.name)")
+            #expect(depth(entry.schema) <= 6, "\(entry.name)")
             #expect(schemaLines(of: entry.schema).allSatisfy { !$0.isEmpty })
         }
     }

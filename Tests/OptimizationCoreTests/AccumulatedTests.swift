@@ -11,7 +11,6 @@ import Testing
         let base = Steepest(rate: 0.2, momentum: 0.5)
         let method = Batched(Accumulated(base, over: 2), halves)
         var (whole, state) = (try base.start(on: problem, from: Parameters([0])), try method.start(on: problem, from: Parameters([0])))
-        _ = try method.step(&state, on: problem)  // looks at the first batch
         var largest = 0.0
         for _ in 0..<40 {
             let before = state.parameters
@@ -35,7 +34,7 @@ import Testing
 
     @Test func clippingInsideIsOfTheMeanAndOutsideOfEachGradient() throws {
         // Gradients 3 and −1 at every θ: their mean is 1; each clipped to the norm ½ they cancel.
-        let gradients: [Vector] = [[9], [3], [-1]]
+        let gradients: [Vector] = [[3], [-1]]
         func update<M: FirstOrderMethod>(_ method: M) -> [Double] {
             var memory = method.start(count: 1)
             return gradients.enumerated().map { step, gradient in
@@ -44,9 +43,9 @@ import Testing
                 return g[0]
             }
         }
-        #expect(update(Accumulated(Steepest(rate: 1), over: 2)) == [0, 0, 1])
-        #expect(update(Accumulated(Clipped(Steepest(rate: 1), norm: 0.5), over: 2)) == [0, 0, 0.5])
-        #expect(update(Clipped(Accumulated(Steepest(rate: 1), over: 2), norm: 0.5)) == [0, 0, 0])
+        #expect(update(Accumulated(Steepest(rate: 1), over: 2)) == [0, 1])
+        #expect(update(Accumulated(Clipped(Steepest(rate: 1), norm: 0.5), over: 2)) == [0, 0.5])
+        #expect(update(Clipped(Accumulated(Steepest(rate: 1), over: 2), norm: 0.5)) == [0, 0])
     }
 
     @Test func overOneBatchItIsTheBaseBitForBit() throws {
@@ -64,7 +63,7 @@ import Testing
         let method = Batched(Accumulated(Steepest(rate: 0.1), over: 3), halves)
         var state = try method.start(on: counted, from: Parameters([0]))
         for _ in 0..<12 { _ = try method.step(&state, on: counted) }
-        #expect(counted.counter.counts.calls(.gradient) == 13 && state.base.memory.updates == 3 && state.base.memory.count == 2)
+        #expect(counted.counter.counts.calls(.gradient) == 13 && state.base.memory.updates == 4 && state.base.memory.count == 0)
     }
 
     @Test func aNewVersionDropsWhatWasTakenInBefore() throws {
@@ -72,7 +71,7 @@ import Testing
         let (old, new) = (Moving(), Moving(centre: [5, 5], version: 1))
         var state = try method.start(on: old, from: Parameters([0, 0]))
         for _ in 0..<3 { _ = try method.step(&state, on: old) }
-        #expect(state.memory.base.count == 2)
+        #expect(state.memory.base.count == 3)
         try method.adapt(&state, to: new)
         #expect(state.memory.base.count == 0 && state.memory.base.sum == [0, 0])
         for _ in 0..<4 { _ = try method.step(&state, on: new) }

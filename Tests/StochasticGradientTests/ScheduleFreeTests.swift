@@ -61,7 +61,6 @@ import Testing
         var (whole, state) = (
             try base.start(on: Bowl(), from: Parameters([4, -3])), try method.start(on: Bowl(), from: Parameters([4, -3]))
         )
-        _ = try method.step(&state, on: Bowl())
         for _ in 0..<25 {
             for _ in 0..<4 { _ = try method.step(&state, on: Bowl()) }
             _ = try base.step(&whole, on: Bowl())

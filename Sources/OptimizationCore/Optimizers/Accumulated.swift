@@ -11,9 +11,8 @@ import LinearAlgebra
 /// Batches weigh alike: over the k batches of an epoch the mean is the gradient of the whole loss where the batch size divides every sample
 /// set, and off by the difference of one sample a batch where it does not. A batch that is held for several steps is taken in at each.
 ///
-/// The first step only looks: the start's gradient is of the batch that the first step evaluates again (``Batched``), and is dropped, so
-/// that an epoch of k batches is one update. With k = 1 nothing is dropped, and the steps are the base's, bit for bit. A new version of the
-/// problem drops the gradients taken in before it.
+/// An epoch of k batches is one update; with k = 1 the steps are the base's, bit for bit. A new version of the problem drops the gradients taken
+/// in before it.
 ///
 /// Clipping inside (above, and by name) is of the mean, as is usual; `Clipped(Accumulated(…), norm: c)` clips each batch's gradient.
 /// One gradient of a batch and P flops a step, one vector of memory. Variant: the mean, as Optax's `MultiSteps`; PyTorch adds up where the
@@ -41,10 +40,8 @@ public struct Accumulated<Base: FirstOrderMethod>: FirstOrderMethod {
             memory.updates += 1
             return base.update(&g, at: θ, step: memory.updates, memory: &memory.base)
         }
-        if step > 1 {
-            memory.sum.add(g)
-            memory.count += 1
-        }
+        memory.sum.add(g)
+        memory.count += 1
         guard memory.count == batches else {
             g = .zeros(g.count)
             return
