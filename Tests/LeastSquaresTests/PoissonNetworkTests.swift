@@ -77,7 +77,12 @@ import Testing
         let near = Vector(minimizer.enumerated().map { $1 * (1 + 1e-4 * ($0 % 2 == 0 ? 1 : -1)) })
         var optimizer = SingularValueTrustRegion()
         optimizer.sketch = 2
-        let (state, reports) = try drive(optimizer, on: problem, from: near, steps: 400)
+        var state = try optimizer.start(on: problem, from: Parameters(near))
+        var reports: [StepReport] = []
+        for _ in 0..<400 {
+            reports.append(try optimizer.step(&state, on: problem))
+            #expect(reports[reports.count - 1].loss == problem.loss(at: state.parameters.values))
+        }
         #expect(reports.allSatisfy { $0.verdict == .accepted || $0.verdict == .rejected }, "\(reports.last.map { "\($0)" } ?? "")")
         let told = reports.filter { !$0.recoveries.isEmpty }
         #expect(!told.isEmpty && told.allSatisfy { $0.verdict == .accepted && $0.recoveries[0].contains("−∇L was followed") })
