@@ -6,10 +6,12 @@ import OptimizationCore
 ///     r″ = 2(r(θ + d) − r − J·d)        a = −(JᵀJ + λD)⁻¹Jᵀr″        p = d + ½a  or  d
 ///
 /// d leads along the tangent of a geodesic of the model manifold, d + ½a bends with it. It is tried where d alone leaves more than ¾ of the loss
-/// and promises more than a millionth of it, and where 2‖a‖ ≤ `bound`·‖d‖, so that the second order is small beside the first; of p and d the one of the lower loss is taken.
+/// and promises more than a millionth of it, and where 2‖a‖ ≤ `bound`·‖d‖, so that the second order is small beside the first; of both the one of
+/// the lower loss is taken.
 ///
 /// Cost: the residual at θ + d stands in for the loss there; a solution with the factors at hand and a loss where a is tried. Variant:
-/// Transtrum and Sethna (arXiv:1201.5885) take r″ from a residual a tenth of the way along, an evaluation more in every step, and always bend.
+/// Transtrum and Sethna (arXiv:1201.5885) take r″ from a residual a tenth of the way along, an evaluation more in every step, bend every step,
+/// and refuse one whose a is too large.
 public struct GeodesicAcceleration: Sendable, Hashable {
     /// The greatest 2‖a‖/‖d‖; 0 for no acceleration.
     public var bound: Double

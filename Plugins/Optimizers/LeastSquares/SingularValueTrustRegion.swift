@@ -17,8 +17,9 @@ import OptimizationCore
 /// S takes s functions of a cosine transform of the randomly signed and permuted parameters; both are drawn anew each step. It works where J
 /// is numerically of low rank, and J is never held whole.
 /// Cost: a dense J and its singular values (4NP·min(N, P) flops; with a sketch 2·hashes·NP + 4s²P + 30s³), up to `radii` losses and a gradient.
-/// Where Δ vanishes beside θ it is stationary if rounding hides what is left along the full step or −∇L; otherwise −∇L is followed for a step and Δ begun anew,
-/// which a sketch needs that is too coarse to know the gradient: the authors' have 40 to 60 % of P columns.
+/// Where Δ vanishes beside θ it is stationary if rounding hides what is left along the full step or −∇L; otherwise −∇L is followed for a step and
+/// Δ begun anew, which a sketch needs that is too coarse to know the gradient (the authors' have 40 to 60 % of P columns); it breaks down where
+/// −∇L does not lead down either.
 /// Variants: the authors fit a monotone curve through the ratios and step to where it crosses ρ*, weigh terms anew and switch ρ* by a fit to
 /// log λ; here the ratios tried decide. Their ratio is half of this one.
 /// Source: Webb, Jerad & Cartis, arXiv:2607.02194 (DSGNAR).
@@ -154,8 +155,8 @@ public struct SingularValueTrustRegion: Optimizer, Configurable {
         return report(here, anyFinite ? .rejected : .invalid, radius: next, damping: smallest.λ)
     }
 
-    /// No radius that shows beside θ lowers the loss: the end, where rounding hides what the full step or steepest descent promises. Where it does not, as
-    /// of a sketch that is too coarse to know the gradient, a short step along −∇L is taken and the radius begun anew.
+    /// No radius that shows beside θ lowers the loss: the end, where rounding hides what the full step or steepest descent promises. Where it does
+    /// not, as of a sketch that is too coarse to know the gradient, a short step along −∇L is taken and the radius begun anew.
     private func vanished(
         _ state: inout SingularValueTrustRegionState, _ region: SecularRegion, _ random: RandomStream, _ last: Vector,
         on problem: any LeastSquaresProblem, _ report: (Standpoint, StepVerdict, Double, Double, Finding?) -> StepReport

@@ -17,7 +17,8 @@ import OptimizationCore
 /// d = −(AᵀA + λI)⁻¹∇L, in the space of parameters. With `averaging` β > 0, Ḡ ← βḠ + (1 − β)JᵀJ stands in for JᵀJ, in that space too.
 ///
 /// The gain ratio of a step s is ρ = (L(θ) − L(θ + s))/(−gᵀs − ½‖Js‖²): of the whole direction, with a capped rate of the step as taken, which is
-/// taken whatever ρ is. With full steps a direction from the memory that is refused is followed by d itself; then λ grows.
+/// taken whatever ρ is; of a bent full step the loss is that where it ends, the denominator that of s. With full steps a direction from the memory
+/// that is refused is followed by d itself; then λ grows.
 ///
 /// Both forms square J's condition number: of the direction, ε·σ₁²/λ is lost, which each step reports as `resolution` (by the trace).
 /// Gauss–Newton by singular values of J has no such floor; ANaGRAM's cut-off of singular values (arXiv:2412.10782) is that optimizer's
